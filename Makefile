@@ -1,0 +1,57 @@
+# make demo    a small shop under a real server; SERVE=1 leaves it up
+# make test    format, lint, types and all tests
+# make bench   the tables of benchmarks/README.md
+# make unit    the fast tests only
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
+
+.PHONY: demo test unit check bench clean
+
+demo: $(VENV)/.installed-demo
+	$(BIN)/python -m demo $(if $(SERVE),--serve)
+
+test: check $(STAMP)
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest tests --ignore=tests/servers --ignore=tests/frameworks
+	$(BIN)/python -m pytest tests/servers tests/frameworks -n 4
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest tests --ignore=tests/servers --ignore=tests/frameworks
+
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+bench: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed on PATH" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --upgrade pip
+
+$(VENV)/.installed-demo: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install -q -e . uvicorn httpx starlette
+	touch $@
+
+$(STAMP): $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install -q -e '.[opentelemetry,testing]' --group test --group check
+	touch $@ $(VENV)/.installed-demo
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install -q --group bench
+	touch $@
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

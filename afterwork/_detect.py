@@ -1,0 +1,88 @@
+"""Which platform this process runs on, as far as its environment tells.
+
+The rows are tried in order and the first that fits is taken, so a platform that runs on top of
+another stands before it: Vercel's functions run on Lambda and have its variables too. A row without
+a way to run work after the response says so, with the way out, once when the app starts.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ._hosts import HostInfo, PlainHost
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    from ._hosts import Host
+
+    Environ: TypeAlias = Mapping[str, str]
+    Row: TypeAlias = tuple[str, Callable[[Environ], object], HostInfo]
+
+OWN_HOST = (
+    "Until a host is given that hands the work to the platform, the client waits for it: "
+    'host="before_end". For long work hand it over to a queue.'
+)
+
+CLOUDFLARE = HostInfo(
+    "cloudflare",
+    "before_end",
+    lifespan_is_process=False,
+    note="Cloudflare may stop the isolate once the response is out. " + OWN_HOST,
+)
+VERCEL = HostInfo("vercel", "inline")
+VERCEL_WITHOUT_IPC = HostInfo(
+    "vercel",
+    "before_end",
+    note="this Vercel runtime freezes the function once the response is out. " + OWN_HOST,
+)
+AWS_LAMBDA_MANAGED_INSTANCES = HostInfo("aws-lambda-managed-instances")
+AWS_LAMBDA = HostInfo(
+    "aws-lambda",
+    "before_end",
+    lifespan_is_process=False,
+    note="Lambda freezes the process once the response is out. " + OWN_HOST,
+)
+AZURE = HostInfo(
+    "azure-functions",
+    "before_end",
+    lifespan_is_process=False,
+    note="Azure Functions answers only once the app is done, and does not wait for anything after "
+    "that. " + OWN_HOST,
+)
+MODAL = HostInfo("modal", "inline")
+CLOUD_RUN = HostInfo(
+    "cloud-run",
+    note="with request-based billing Cloud Run takes the CPU away once the response is out, and "
+    "the environment does not tell which billing is on. With instance-based billing say so: "
+    'host="detached". Else let the client wait, host="before_end", or hand the work to a queue.',
+)
+PLAIN = HostInfo("plain")
+
+TABLE: tuple[Row, ...] = (
+    ("cloudflare", lambda env: sys.platform == "emscripten", CLOUDFLARE),
+    ("vercel", lambda env: env.get("VERCEL") and env.get("VERCEL_IPC_PATH"), VERCEL),
+    ("vercel without IPC", lambda env: env.get("VERCEL"), VERCEL_WITHOUT_IPC),
+    (
+        "aws-lambda-managed-instances",
+        lambda env: env.get("AWS_LAMBDA_RUNTIME_API") and env.get("AWS_LAMBDA_MAX_CONCURRENCY"),
+        AWS_LAMBDA_MANAGED_INSTANCES,
+    ),
+    ("aws-lambda", lambda env: env.get("AWS_LAMBDA_RUNTIME_API"), AWS_LAMBDA),
+    ("azure-functions", lambda env: env.get("FUNCTIONS_WORKER_RUNTIME"), AZURE),
+    ("modal", lambda env: env.get("MODAL_IS_REMOTE") == "1", MODAL),
+    ("cloud-run", lambda env: env.get("K_SERVICE"), CLOUD_RUN),
+    ("plain", lambda env: True, PLAIN),
+)
+"""What is tried, in order: name, test of the environment, what the host can do."""
+
+
+def detect(environ: Environ | None = None) -> Host:
+    """The host for this process. An explicit `host=` goes before it."""
+    if environ is None:
+        environ = os.environ
+    info = next(info for _, fits, info in TABLE if fits(environ))
+    return PlainHost(info)

@@ -1,0 +1,73 @@
+"""The lifespan: where the server tells that the process ends, on the servers that do.
+
+It is the one moment that uvicorn, gunicorn, hypercorn and granian all offer. The shutdown is kept
+from the app until all callbacks are over, so that they still have what the app opened at start-up.
+"""
+
+from __future__ import annotations
+
+from . import _events
+from ._loop import current_loop
+from ._sigterm import SigtermGuard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._asgi import ASGIApp, Message, Receive, Scope, Send
+    from ._pipeline import Pipeline
+
+
+class Lifespan:
+    """Runs the app's lifespan and drains between the server's shutdown and the app's."""
+
+    def __init__(self, app: ASGIApp, pipeline: Pipeline) -> None:
+        self.app = app
+        self.pipeline = pipeline
+        self.running = False
+        """Between start-up and the end of the drain: then the end of the process will be told."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = False
+        guard = SigtermGuard(self.pipeline)
+
+        async def receive_and_drain() -> Message:
+            nonlocal asked
+            asked = True
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                guard.shutting_down = True
+                await self._drain()
+            return message
+
+        async def send_and_note(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self.running = True
+                guard.arm()
+            await send(message)
+
+        try:
+            try:
+                await self.app(scope, receive_and_drain, send_and_note)
+            except Exception as error:
+                if asked:
+                    raise
+                # Django and others have no lifespan and say so by raising at once. Anything else
+                # may be a start-up that failed, so it is not taken without a word.
+                known = "lifespan" in str(error)
+                level = _events.DEBUG if known else _events.WARNING
+                _events.emit(level, "lifespan.unsupported", error)
+            if not asked:
+                await receive_and_drain()
+                await send_and_note({"type": "lifespan.startup.complete"})
+                await receive_and_drain()
+                await send_and_note({"type": "lifespan.shutdown.complete"})
+        finally:
+            self.running = False
+            guard.disarm()
+
+    async def _drain(self) -> None:
+        loop = current_loop()
+        try:
+            if loop is not None and self.pipeline.host.info.lifespan_is_process:
+                await self.pipeline.close(loop, self.pipeline.settings.grace)
+        finally:
+            self.running = False

@@ -1,0 +1,73 @@
+"""What is said of a finished run: one closing line, then the reporters."""
+
+from __future__ import annotations
+
+from . import _events
+from ._outcome import Outcome
+from ._run import Run
+from ._sites import describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._clock import Clock
+    from ._settings import Settings
+    from ._work import Work
+
+LEVELS = {
+    # Some frameworks show INFO by default, and a line per callback would bury the rest.
+    Outcome.SUCCEEDED: _events.DEBUG,
+    Outcome.FAILED: _events.ERROR,
+    Outcome.TIMED_OUT: _events.ERROR,
+    Outcome.CANCELLED: _events.WARNING,
+    Outcome.ABANDONED: _events.ERROR,
+    Outcome.SKIPPED: _events.DEBUG,
+}
+EVENTS = {outcome: f"run.{outcome}" for outcome in LEVELS}
+
+
+observer: Callable[[Work], object] | None = None
+"""Set by the test kit, which wants to see every run of the process."""
+
+
+def report(work: Work, settings: Settings, clock: Clock) -> None:
+    """Says how a work ended: its one closing line, then every reporter."""
+    outcome = work.outcome
+    assert outcome is not None
+    level = LEVELS[outcome]
+    if _events.wanted(level):
+        _events.emit(level, EVENTS[outcome], work.error, **fields(work))
+    if outcome == Outcome.SKIPPED:
+        return
+    if observer is not None:
+        observer(work)
+    for reporter in settings.reporters:
+        try:
+            reporter(Run(work, clock))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            _events.emit(
+                _events.ERROR, "reporter.failed", error, reporter=repr(reporter), run=work.title
+            )
+
+
+def fields(work: Work) -> dict[str, Any]:
+    """What every event about a work tells. Never its arguments: they may be secret."""
+    sites = work.sites
+    exchange = work.exchange
+    scope = {} if exchange is None else exchange.scope
+    started, ended = work.started, work.ended
+    return {
+        "callback": work.title,
+        "run_id": work.run_id,
+        "attempt": work.attempt if work.attempt > 1 else None,
+        "duration_seconds": None if started is None or ended is None else round(ended - started, 6),
+        "method": scope.get("method"),
+        "path": scope.get("path"),
+        "reason": work.cut,
+        "queued_at": describe(sites[0]),
+        "called_from": [describe(site) for site in sites[1:]] or None,
+    }

@@ -1,0 +1,157 @@
+"""One execution of a callback, as its own code and reporters see it; and what a reporter is."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Literal, Protocol
+
+    from ._asgi import Scope
+    from ._clock import Clock
+    from ._outcome import Outcome
+    from ._response import ResponseInfo
+    from ._work import Work
+else:
+    Protocol = object
+
+
+class Run:
+    """One execution of a callback, with all its attempts.
+
+    `current_run()` gives it to the callback while it runs; reporters and `on_abandon` get it when
+    it is over. It is a view: what it shows is the state of the moment, and two runs are equal if
+    they show the same execution.
+    """
+
+    __slots__ = ("_clock", "_work")
+
+    def __init__(self, work: Work, clock: Clock) -> None:
+        self._work = work
+        self._clock = clock
+
+    @property
+    def id(self) -> str:
+        """A UUIDv7, made when it is first asked for; the same for all attempts."""
+        return self._work.run_id
+
+    @property
+    def name(self) -> str:
+        """The name that logs show."""
+        return self._work.title
+
+    @property
+    def trigger(self) -> Literal["after"]:
+        """What set it off."""
+        return "after"
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first try."""
+        return self._work.attempt
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The slot of a scheduled job; None for a callback."""
+        return None
+
+    @property
+    def last_success(self) -> datetime | None:
+        """When a scheduled job last succeeded; None for a callback."""
+        return None
+
+    @property
+    def started_at(self) -> datetime | None:
+        """When the current attempt started (UTC); None before."""
+        return _moment(self._work.started, self._clock)
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds the current attempt has taken, or took; None before it started."""
+        started = self._work.started
+        if started is None:
+            return None
+        ended = self._work.ended
+        return (self._clock.monotonic() if ended is None else ended) - started
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the run is cut at the latest (UTC): by its timeout or by the host; None if never."""
+        return _moment(self._deadline(), self._clock)
+
+    def remaining(self) -> float | None:
+        """Seconds left until the deadline, 0 once it has passed; None if there is none.
+
+        A sync callback cannot be stopped from outside: a long one asks this and stops by itself.
+        """
+        deadline = self._deadline()
+        return None if deadline is None else max(deadline - self._clock.monotonic(), 0.0)
+
+    @property
+    def response(self) -> ResponseInfo | None:
+        """The response it ran after."""
+        exchange = self._work.exchange
+        return None if exchange is None else exchange.response()
+
+    @property
+    def scope(self) -> Scope | None:
+        """The ASGI scope of the request that queued it: method, path, headers, client."""
+        exchange = self._work.exchange
+        return None if exchange is None else exchange.scope
+
+    @property
+    def queued_at(self) -> tuple[str, ...]:
+        """Where `after()` was called, as `file:line in function`; for a nested callback followed by
+        where its callers were queued."""
+        from ._sites import describe
+
+        return tuple(describe(site) for site in self._work.sites)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it is not over."""
+        return self._work.outcome
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the last attempt raised, or None."""
+        return self._work.error
+
+    def _deadline(self) -> float | None:
+        work = self._work
+        ends = [] if work.queue.deadline is None else [work.queue.deadline]
+        if work.started is not None and work.timeout is not None:
+            ends.append(work.started + work.timeout)
+        return min(ends, default=None)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and other._work is self._work
+
+    def __hash__(self) -> int:
+        return hash(self._work)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} {self.outcome or 'unfinished'}>"
+
+
+class Reporter(Protocol):
+    """A callable that is given every finished run: for metrics, alerts, error trackers.
+
+    It is called once per run, in the thread or on the loop where the run ended, inside the
+    callback's context. So it must be quick, must not block, and may be called from several threads
+    at once. If it raises, that is logged, and nothing else is touched. Skipped and withdrawn
+    callbacks are not runs.
+    """
+
+    def __call__(self, run: Run, /) -> object:
+        """Takes a finished run."""
+        ...
+
+
+def _moment(monotonic: float | None, clock: Clock) -> datetime | None:
+    """A monotonic time as a wall clock time."""
+    if monotonic is None:
+        return None
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(clock.now() + monotonic - clock.monotonic(), UTC)

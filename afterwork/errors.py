@@ -1,0 +1,232 @@
+"""Every error that afterwork raises on purpose.
+
+AfterworkError
+├── NoRequestError (RuntimeError)         after() outside a request
+├── NoRunError (RuntimeError)             current_run() outside a callback
+├── QueueClosedError (RuntimeError)       after() once the request's work is over
+├── LimitReachedError (RuntimeError)      after() at the process-wide limit, policy "reject"
+├── HostUnavailableError (RuntimeError)   the host cannot run anything after this response
+├── ResponseSentError (RuntimeError)      send() once the response is over
+├── InvalidCallbackError (TypeError)      what was given to after() cannot be run
+├── InvalidHostError (TypeError)          what was given as host is none
+├── UnknownOptionError (TypeError)        a setting that does not exist
+├── InvalidOptionError (ValueError)       a setting with an impossible value
+├── CronSyntaxError (ValueError)          a cron expression that cannot be read, or never fires
+├── DurationSyntaxError (ValueError)      a duration that cannot be read
+├── NaiveDatetimeError (ValueError)       a datetime without a time zone
+├── UnknownTimezoneError (ValueError)     a time zone that this machine does not know
+└── CallbackTimeoutError (TimeoutError)   a callback ran longer than its timeout
+
+Each class takes the facts and builds its own sentence: what was expected, what came, what to do
+next."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "AfterworkError",
+    "CallbackTimeoutError",
+    "CronSyntaxError",
+    "DurationSyntaxError",
+    "HostUnavailableError",
+    "InvalidCallbackError",
+    "InvalidHostError",
+    "InvalidOptionError",
+    "LimitReachedError",
+    "NaiveDatetimeError",
+    "NoRequestError",
+    "NoRunError",
+    "QueueClosedError",
+    "ResponseSentError",
+    "UnknownOptionError",
+    "UnknownTimezoneError",
+]
+
+
+class AfterworkError(Exception):
+    """The base of all errors of this package. Catch it to catch any of them."""
+
+
+class NoRequestError(AfterworkError, RuntimeError):
+    """`after()` was called where no request is being answered, so there is no response to wait
+    for."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "after() needs a request that is being answered, and there is none here. "
+            "Wrap the app once, outermost: app = AfterMiddleware(app). "
+            "In start-up code, scripts and workers call the function directly; "
+            "in tests use `with afterwork.testing.scope():`."
+        )
+
+
+class NoRunError(AfterworkError, RuntimeError):
+    """`current_run()` was called outside a callback."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "current_run() answers only inside a callback that afterwork runs. "
+            "Call it in the function that you gave to after()."
+        )
+
+
+class QueueClosedError(AfterworkError, RuntimeError):
+    """`after()` was called for a request whose response and callbacks are all over."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "after() came too late: this request's response and all its callbacks are over. "
+            "A task that outlives its request must be handed over while the request is open, "
+            "after(task); then its own after() calls are accepted until it ends."
+        )
+
+
+class LimitReachedError(AfterworkError, RuntimeError):
+    """As many callbacks are unfinished as the process may hold, and `at_limit` is `"reject"`."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(
+            f"after() refused: {limit} callbacks of this process are unfinished, which is the "
+            'limit, and at_limit="reject" is set. Answer 503, raise `limit`, or set '
+            'at_limit="wait".'
+        )
+
+
+class HostUnavailableError(AfterworkError, RuntimeError):
+    """The configured host said that it cannot run anything after this response."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        self.host = host
+        self.reason = reason
+        super().__init__(
+            f"the host {host!r} cannot run work after this response: {reason}. Nothing was queued. "
+            'Catch this error, choose another host, or set on_missing="warn" to run the work '
+            "inside the process."
+        )
+
+
+class ResponseSentError(AfterworkError, RuntimeError):
+    """Something tried to send a message of a response that is already over."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(
+            f"a {kind!r} message was sent after the response was over. A callback runs after the "
+            "response and can only read it, as current_run().response; change the response in "
+            "the handler."
+        )
+
+
+class InvalidCallbackError(AfterworkError, TypeError):
+    """What was given to `after()` cannot be run."""
+
+    def __init__(self, what: str, hint: str) -> None:
+        super().__init__(
+            "after() takes a sync or async callable, a coroutine, a Task or a Future; it was "
+            f"given {what}. {hint}"
+        )
+
+
+class InvalidHostError(AfterworkError, TypeError):
+    """What was given as `host` is not a host."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            "host takes an object with `info`, `wait_until(scope, work)` and `deadline(scope)`, "
+            "a plain function wait_until(awaitable), or one of the words 'detached', 'inline', "
+            f"'before_end'; it was given {what}."
+        )
+
+
+class UnknownOptionError(AfterworkError, TypeError):
+    """A setting with a name that does not exist."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        import difflib
+
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known are: {', '.join(names)}."
+        super().__init__(f"there is no setting {name!r}. {hint}")
+
+
+class InvalidOptionError(AfterworkError, ValueError):
+    """A setting with a value that it cannot have."""
+
+    def __init__(self, name: str, expected: str, value: object) -> None:
+        super().__init__(f"{name} must be {expected}; it was given {value!r}.")
+
+
+class CronSyntaxError(AfterworkError, ValueError):
+    """A cron expression that cannot be read, or that names only dates which do not exist.
+
+    `position` is the index of the first wrong character in `expression`; it is the length of the
+    expression where something is missing at its end.
+    """
+
+    def __init__(self, expression: str, position: int, problem: str, hint: str) -> None:
+        self.expression = expression
+        self.position = position
+        super().__init__(
+            f"this cron expression is refused: {problem}. {hint}\n{_caret(expression, position)}"
+        )
+
+
+class DurationSyntaxError(AfterworkError, ValueError):
+    """A duration that cannot be read.
+
+    `position` is the index of the first wrong character in `text`; it is the length of the text
+    where something is missing at its end.
+    """
+
+    def __init__(self, text: str, position: int, problem: str, hint: str) -> None:
+        self.text = text
+        self.position = position
+        super().__init__(f"this duration is refused: {problem}. {hint}\n{_caret(text, position)}")
+
+
+class NaiveDatetimeError(AfterworkError, ValueError):
+    """A moment was given without a time zone, so nobody can say which moment it is."""
+
+    def __init__(self, name: str, value: object) -> None:
+        super().__init__(
+            f"{name} must be an aware datetime, such as datetime.now(timezone.utc); it was given "
+            f"{value!r}."
+        )
+
+
+class UnknownTimezoneError(AfterworkError, ValueError):
+    """A time zone that this machine's zone data does not hold, or a machine without zone data."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        names = sorted(known)
+        if names:
+            import difflib
+
+            near = difflib.get_close_matches(name[:60], names, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Write a name such as 'Europe/Paris'."
+            hint += " If the name is right, the zone data is too old: pip install -U tzdata"
+        else:
+            hint = "This machine has no zone data at all: pip install tzdata"
+        super().__init__(f"there is no time zone {name!r} here. {hint}")
+
+
+class CallbackTimeoutError(AfterworkError, TimeoutError):
+    """A callback ran longer than its timeout. It is the `error` of a run whose outcome is
+    `timed_out`."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"{name} ran longer than its timeout of {seconds:g} s")
+
+
+def _caret(text: str, position: int) -> str:
+    """The text on a line of its own, and under it a caret at the position."""
+    start = max(0, position - 60)
+    line = "".join(c if c.isprintable() else " " for c in text[start : start + 76])
+    return f"    {line}\n    {' ' * (position - start)}^"

@@ -1,0 +1,13 @@
+"""All benchmarks of the after() half, one after the other: `make bench`."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+QUESTIONS = ["request_overhead", "memory", "import_time", "latency"]
+
+print(f"Python {platform.python_version()}, {platform.machine()}", flush=True)
+for question in QUESTIONS:
+    subprocess.run([sys.executable, "-m", f"benchmarks.{question}"], check=True)

@@ -1,0 +1,67 @@
+"""Imports run downwards: a file imports only from rungs below its own."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "afterwork"
+
+LADDER = [
+    {"errors", "_asgi", "_clock", "_current", "_events", "_ids", "_outcome", "_response", "_sites"},
+    {"_kinds", "_threads", "_instants", "_cron_field", "_durations"},
+    {"_check", "_zones", "_cron_fields"},
+    {"_retry", "_hosts", "_schedule", "_cron_words", "_cron_calendar"},
+    {"_cron", "_every"},
+    {"_options", "_detect", "_settings", "_work"},
+    {"_loop_asyncio", "_loop_trio"},
+    {"_loop"},
+    {"_run", "_queue", "_exchange"},
+    {"_report", "_around", "_limit"},
+    {"_pipeline"},
+    {"_drain", "_sigterm"},
+    {"_after", "_lifespan"},
+    {"_middleware"},
+    {"_afterwork"},
+    {"__init__", "testing"},
+]
+RUNG = {name: height for height, rung in enumerate(LADDER) for name in rung}
+
+
+def module_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of ours that a file imports at run time, at the top or inside functions."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    skipped = {
+        node
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for statement in block.body
+        for node in ast.walk(statement)
+    }
+    depth = len(path.relative_to(ROOT).parts)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == depth and node not in skipped:
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found |= {name.split(".")[0] for name in names}
+    return found
+
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def test_every_file_has_its_rung() -> None:
+    assert {module_of(path) for path in FILES} == set(RUNG)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_downwards(path: Path) -> None:
+    name = module_of(path)
+    for imported in imports(path):
+        assert RUNG[imported] < RUNG[name], f"{name} imports {imported}"
