@@ -438,10 +438,13 @@ async def test_an_attempt_that_waits_can_be_cancelled() -> None:
     handles: list[Any] = []
     ran: list[int] = []
 
-    def fail() -> None:
+    async def fail() -> None:
         ran.append(1)
-        after(lambda: cancelled.append(handles[0].cancel()))
+        after(cancel())  # on this loop, so not before this attempt has ended
         raise RuntimeError
+
+    async def cancel() -> None:
+        cancelled.append(handles[0].cancel())
 
     cancelled: list[bool] = []
 
