@@ -15,6 +15,12 @@ AfterworkError
 ├── DurationSyntaxError (ValueError)      a duration that cannot be read
 ├── NaiveDatetimeError (ValueError)       a datetime without a time zone
 ├── UnknownTimezoneError (ValueError)     a time zone that this machine does not know
+├── InsecureSecretError (ValueError)      a secret that is missing, weak or not one at all
+├── VerificationError                     a trigger request that is not authentic
+├── VerifierUnavailableError              a verifier that cannot tell at the moment
+├── StoreError                            the store could not do what it was asked
+├── PermanentFailure                      raised by a job: trying again is pointless
+├── RetryLater                            raised by a job: try again, but not before so long
 └── CallbackTimeoutError (TimeoutError)   a callback ran longer than its timeout
 
 Each class takes the facts and builds its own sentence: what was expected, what came, what to do
@@ -32,6 +38,7 @@ __all__ = [
     "CronSyntaxError",
     "DurationSyntaxError",
     "HostUnavailableError",
+    "InsecureSecretError",
     "InvalidCallbackError",
     "InvalidHostError",
     "InvalidOptionError",
@@ -39,10 +46,15 @@ __all__ = [
     "NaiveDatetimeError",
     "NoRequestError",
     "NoRunError",
+    "PermanentFailure",
     "QueueClosedError",
     "ResponseSentError",
+    "RetryLater",
+    "StoreError",
     "UnknownOptionError",
     "UnknownTimezoneError",
+    "VerificationError",
+    "VerifierUnavailableError",
 ]
 
 
@@ -214,6 +226,78 @@ class UnknownTimezoneError(AfterworkError, ValueError):
         else:
             hint = "This machine has no zone data at all: pip install tzdata"
         super().__init__(f"there is no time zone {name!r} here. {hint}")
+
+
+class InsecureSecretError(AfterworkError, ValueError):
+    """A secret that is missing, weak, or a word that stands for a missing one.
+
+    `name` is where it was to come from, for example an environment variable. The secret itself is
+    in no message.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self.problem = problem
+        super().__init__(
+            f"the secret {name} is refused: {problem}. Nobody may trigger jobs without a good one. "
+            "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+
+
+class VerificationError(AfterworkError):
+    """A trigger request is not authentic. Verifiers raise it; the caller is answered 401 and learns
+    nothing of this.
+
+    `reason` is a short constant for logs and metrics, such as `"wrong_secret"`; `detail` is for the
+    log and holds no secret.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+
+
+class VerifierUnavailableError(AfterworkError):
+    """A verifier cannot tell at the moment, for example because keys cannot be fetched. The caller
+    is answered 503, and nothing runs. `detail` holds no secret."""
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+class StoreError(AfterworkError):
+    """The store could not do what it was asked: it is down, locked, full, damaged or not ours.
+
+    `store` names it without a password. The library's own error is the `__cause__`.
+    """
+
+    def __init__(self, store: str, doing: str, problem: str, hint: str = "") -> None:
+        self.store = store
+        super().__init__(f"the store {store} could not {doing}: {problem}. {hint}".rstrip())
+
+
+class PermanentFailure(AfterworkError):
+    """Raise it in a job or callback where trying again is pointless, for example for data that is
+    wrong. The run fails at once, whatever its `Retry`, and an outside caller is told not to deliver
+    again."""
+
+
+class RetryLater(AfterworkError):
+    """Raise it in a job or callback that should be tried again after `seconds`, for example because
+    a service said so.
+
+    With a `Retry` that has attempts left, the next one is made then. Without one the run fails, and
+    an outside caller that retries is told with `Retry-After` when to come again. At most a day is
+    counted.
+    """
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+            raise InvalidOptionError("seconds", "a number of seconds, zero or more", seconds)
+        self.seconds = min(float(seconds), 86_400.0)
+        super().__init__(message or f"try again in {self.seconds:g} s")
 
 
 class CallbackTimeoutError(AfterworkError, TimeoutError):

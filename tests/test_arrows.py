@@ -10,8 +10,19 @@ import pytest
 ROOT = Path(__file__).parents[1] / "afterwork"
 
 LADDER = [
-    {"errors", "_asgi", "_clock", "_current", "_events", "_ids", "_outcome", "_response", "_sites"},
-    {"_kinds", "_threads", "_instants", "_cron_field", "_durations"},
+    {
+        "errors",
+        "_asgi",
+        "_clock",
+        "_current",
+        "_events",
+        "_ids",
+        "_outcome",
+        "_response",
+        "_sites",
+        "_verify",
+    },
+    {"_kinds", "_threads", "_instants", "_cron_field", "_durations", "_store"},
     {"_check", "_zones", "_cron_fields"},
     {"_retry", "_hosts", "_schedule", "_cron_words", "_cron_calendar"},
     {"_cron", "_every"},
