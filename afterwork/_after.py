@@ -253,5 +253,5 @@ def _check_host(exchange: Exchange, fn: Any) -> None:
     if exchange.pipeline.settings.on_missing == "raise":
         discard(fn)
         raise HostUnavailableError(host.info.name, reason)
-    exchange.pipeline.say_once("host.unavailable", host.info.name, reason)
+    exchange.pipeline.notices.say_once("host.unavailable", host.info.name, reason)
     exchange.host = IN_PROCESS

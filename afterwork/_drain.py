@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 from . import _events
+from ._closing import cut, outlast
 from ._kinds import discard
 from ._loop import current_loop
 from ._queue import CLOSED, OPEN
@@ -58,12 +59,12 @@ def finish(exchange: Exchange, lifespan_running: bool) -> Awaitable[None] | None
     if loop is None or isinstance(exchange.error, GeneratorExit):
         # The server let go of a request in the middle of it: there is nothing to run it on.
         if queue is not None:
-            exchange.pipeline.cut(queue, "the server dropped the request")
+            cut(exchange.pipeline, queue, "the server dropped the request")
             exchange.pipeline.forget(queue)
         return None
     info = exchange.host.info
     if info.note is not None:
-        exchange.pipeline.announce(exchange.host)
+        exchange.pipeline.notices.announce(exchange.host)
     if queue is not None:
         # Taking first steps at once is faster, but only where the client has its whole answer.
         # Elsewhere the host is to see that there is work, even if it is over in an instant.
@@ -128,7 +129,7 @@ async def _wait(
         if cancelled:
             # daphne cancels all calls and then waits for the first of them to be over, not for the
             # last. So none is over before all work is.
-            await exchange.pipeline.outlast(loop, exchange.pipeline.settings.grace)
+            await outlast(exchange.pipeline, loop, exchange.pipeline.settings.grace)
 
 
 def begin_late(work: Work, exchange: Exchange) -> None:
@@ -154,7 +155,7 @@ async def _send_before_end(exchange: Exchange, forward: Send, message: Message) 
     loop = current_loop()
     queue = exchange.queue
     if queue is not None and queue.pending and loop is not None and exchange.is_final(message):
-        exchange.pipeline.announce(exchange.host)
+        exchange.pipeline.notices.announce(exchange.host)
         # More may be queued after the response, for example by a framework's background task.
         queue.hold_open = True
         try:
@@ -201,7 +202,7 @@ async def _hold(exchange: Exchange, queue: Queue, loop: Loop) -> None:
 
 
 def _give_up(exchange: Exchange, queue: Queue) -> None:
-    exchange.pipeline.cut(queue, "cancelled by the server")
+    cut(exchange.pipeline, queue, "cancelled by the server")
 
 
 def _deadline(exchange: Exchange) -> float | None:

@@ -7,6 +7,7 @@ from the app until all callbacks are over, so that they still have what the app 
 from __future__ import annotations
 
 from . import _events
+from ._closing import close
 from ._loop import current_loop
 from ._sigterm import SigtermGuard
 
@@ -68,6 +69,6 @@ class Lifespan:
         loop = current_loop()
         try:
             if loop is not None and self.pipeline.host.info.lifespan_is_process:
-                await self.pipeline.close(loop, self.pipeline.settings.grace)
+                await close(self.pipeline, loop, self.pipeline.settings.grace)
         finally:
             self.running = False

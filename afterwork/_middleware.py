@@ -146,7 +146,7 @@ class AfterMiddleware:
         """What is not ours to look after: another middleware's request, or no request at all."""
         if given is not OURS and scope["type"] == "lifespan":
             scope[SCOPE_KEY] = OURS
-            self.pipeline.announce(self._host)
+            self.pipeline.notices.announce(self._host)
             await self._lifespan(scope, receive, send)
         else:
             await self.app(scope, receive, send)

@@ -6,28 +6,27 @@
    are `KeyboardInterrupt` and `SystemExit`, which are for the process.
 3. At most `limit` works run at a time, over all requests of the process. One that waits for its
    next attempt does not count.
-4. A work that is cut (deadline, shutdown) is cancelled and given `ALLOWANCE_SECONDS` to end; what
-   is still there then is reported as abandoned. A thread cannot be stopped and is abandoned at
-   once.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import Context
 from weakref import WeakSet
 
 from . import _events, _kinds, _report
+from ._admission import Admission
 from ._around import surround
 from ._clock import SYSTEM_CLOCK
+from ._closing import cut
 from ._current import current_work
 from ._detect import detect
 from ._hosts import PlainHost
 from ._limit import Limit
 from ._loop import current_loop
+from ._notices import Notices
 from ._options import DEFAULT, Unset
 from ._outcome import Outcome
-from ._queue import CLOSED, DRAINING, Queue
+from ._queue import CLOSED, Queue
 from ._report import fields
 from ._run import Run
 from ._threads import Threads
@@ -36,7 +35,7 @@ from .errors import CallbackTimeoutError, LimitReachedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from typing import Any
 
@@ -44,10 +43,8 @@ if TYPE_CHECKING:
     from ._hosts import Host
     from ._loop import Loop, Signal, Timer
     from ._settings import Settings
+    from ._ticket import Ticket
     from ._work import Work
-
-ALLOWANCE_SECONDS = 0.25
-SATURATED_EVERY_SECONDS = 60.0
 
 
 PIPELINES: WeakSet[Pipeline] = WeakSet()
@@ -63,9 +60,10 @@ class Pipeline:
         self.clock = clock
         self.queues: dict[Queue, None] = {}
         self.ends: float | None = None
+        """While the pipeline is closing: when it will be closed, by the monotonic clock."""
         self._limit = Limit(settings.limit)
         self._threads = Threads(settings.threads)
-        self._idle_listeners: dict[Signal, None] = {}
+        self.idle_listeners: dict[Signal, None] = {}
         self.host_may_be_missing = hasattr(self.host, "unavailable")
         self.endless = (
             isinstance(self.host, PlainHost)
@@ -75,8 +73,10 @@ class Pipeline:
         """No drain on the app's own host has a deadline: known without asking it each time."""
         self._plain = settings.timeout is None and settings.retry is None
         self.rejects_at = settings.limit if settings.at_limit == "reject" else None
-        self._saturated_at: float | None = None
-        self._said: set[tuple[str, str]] = set()
+        self.notices = Notices(clock)
+        self.admission = Admission(self)
+        self.ticket_for: Callable[[Work], Ticket | None] | None = None
+        """Gives a finished callback a ticket if it is to be recorded."""
         PIPELINES.add(self)
 
     # -- taking work in
@@ -91,7 +91,7 @@ class Pipeline:
     def start_soon(self, works: list[Work]) -> None:
         """Starts works of a queue that drains already; not within this call."""
         for work in works:
-            self._soon(self._submit, work)
+            self.soon(self.submit, work)
 
     def begin(self, queue: Queue, loop: Loop, deadline: float | None, eager: bool = False) -> None:
         """Starts a drain: the response of this queue's request is over, or as good as. `deadline`
@@ -101,7 +101,7 @@ class Pipeline:
             return
         if deadline is not None:
             left = deadline - self.clock.monotonic()
-            queue.timer = loop.later(left, self.cut, queue, "deadline")
+            queue.timer = loop.later(left, cut, self, queue, "deadline")
         self._start_all(queue, works, eager)
         if not queue.live:
             queue.settle()
@@ -115,7 +115,7 @@ class Pipeline:
 
     def _start_all(self, queue: Queue, works: list[Work], eager: bool) -> None:
         for work in queue.admit(works) if queue.sequential else works:
-            self._submit(work, eager)
+            self.submit(work, eager)
 
     def _admits(self, work: Work) -> bool:
         """Whether a work's condition is met. One whose condition is not is over."""
@@ -126,14 +126,18 @@ class Pipeline:
             if work.options.admits(None if exchange is None else exchange.response()):
                 return True
         except Exception as error:
-            self._finish(work, Outcome.FAILED, error, inside=False)
+            self.finish(work, Outcome.FAILED, error, inside=False)
             return False
-        self._finish(work, Outcome.SKIPPED, None, inside=False)
+        self.finish(work, Outcome.SKIPPED, None, inside=False)
         return False
 
-    def _submit(self, work: Work, eager: bool = False) -> None:
-        if work.options is not DEFAULT and work.attempt == 1 and not self._admits(work):
-            return
+    def submit(self, work: Work, eager: bool = False) -> None:
+        if work.options is not DEFAULT and work.attempt == 1 and not work.entered:
+            if not self._admits(work):
+                return
+            if work.ticket is not None:
+                self._enter(work)
+                return
         with LOCK:
             if work.state != QUEUED:
                 return
@@ -141,7 +145,17 @@ class Pipeline:
         if entered:
             self._start(work, eager)
         else:
-            self._say_saturated()
+            self.notices.say_each_minute(
+                "after.saturated",
+                limit=self.settings.limit,
+                waiting=len(self._limit.waiting),
+            )
+
+    def _enter(self, work: Work) -> None:
+        try:
+            self.admission.enter(work)
+        except RuntimeError as error:  # no thread to be had
+            self.finish(work, Outcome.FAILED, error, inside=False)
 
     def _start(self, work: Work, eager: bool = False) -> None:
         if work.state != STARTED:
@@ -156,7 +170,7 @@ class Pipeline:
             else:
                 self._threads.submit(self._run_in_thread, work)
         except Exception as error:  # no thread to be had, or the loop is closing
-            self._finish(work, Outcome.FAILED, error, inside=False)
+            self.finish(work, Outcome.FAILED, error, inside=False)
 
     def _apply_options(self, work: Work) -> None:
         options, settings = work.options, self.settings
@@ -174,7 +188,7 @@ class Pipeline:
         except BaseException as error:
             self._ended(work, error)
         else:
-            self._finish(work, Outcome.SUCCEEDED, None)
+            self.finish(work, Outcome.SUCCEEDED, None)
 
     async def _run_with_care(self, work: Work) -> None:
         with self._surroundings(work):
@@ -196,11 +210,11 @@ class Pipeline:
             work.started = self.clock.monotonic()
             context = work.attempt_context
         if work.timeout is not None:
-            self._soon(self._arm, work, work.attempt)
+            self.soon(self._arm, work, work.attempt)
         context.run(self._call, work)
         if work.returned is not None:
             # Only now: no task can enter the context while this thread is in it.
-            self._soon(self._await_returned, work)
+            self.soon(self._await_returned, work)
 
     def _arm(self, work: Work, attempt: int) -> None:
         """Sets the timer of a sync work, from the loop."""
@@ -221,12 +235,12 @@ class Pipeline:
             # A plain function that returns a coroutine, such as a lambda: the rest is the loop's.
             work.returned = result
         else:
-            self._finish(work, Outcome.SUCCEEDED, None)
+            self.finish(work, Outcome.SUCCEEDED, None)
 
     def _disarm(self, work: Work) -> None:
         if work.timer is not None:
             timer, work.timer = work.timer, None
-            self._soon(_cancel, work, timer)
+            self.soon(_cancel, work, timer)
 
     def _await_returned(self, work: Work) -> None:
         if work.state == STARTED:
@@ -273,15 +287,15 @@ class Pipeline:
         """A work raised: decides what that means."""
         _strip(error)
         if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self._soon(_raise, work, error)
+            self.soon(_raise, work, error)
         if work.task is not None and _loop_of(work).cancelled(error):
             work.cut = work.cut or "cancelled"
-            self._finish(work, Outcome.CANCELLED, None)
+            self.finish(work, Outcome.CANCELLED, None)
         elif isinstance(error, CallbackTimeoutError):
             if not self._retry(work, error):
-                self._finish(work, Outcome.TIMED_OUT, error)
+                self.finish(work, Outcome.TIMED_OUT, error)
         elif not self._retry(work, error):
-            self._finish(work, Outcome.FAILED, error)
+            self.finish(work, Outcome.FAILED, error)
 
     def _retry(self, work: Work, error: BaseException) -> bool:
         """Plans the next attempt, if there is to be one."""
@@ -310,11 +324,11 @@ class Pipeline:
         work.attempt += 1
         self._disarm(work)
         self._release(work)
-        self._soon(self._wait, work, delay)
+        self.soon(self._wait, work, delay)
         return True
 
     def _wait(self, work: Work, delay: float) -> None:
-        _loop_of(work).later(delay, self._submit, work)
+        _loop_of(work).later(delay, self.submit, work)
 
     def _time_out(self, work: Work, attempt: int) -> None:
         """A sync work's time is over. Its thread cannot be stopped; only its result is let go."""
@@ -322,9 +336,9 @@ class Pipeline:
             error = CallbackTimeoutError(work.title, work.timeout)
             if work.task is not None:
                 work.task.cancel()
-            self._finish(work, Outcome.TIMED_OUT, error, inside=False)
+            self.finish(work, Outcome.TIMED_OUT, error, inside=False)
 
-    def _finish(
+    def finish(
         self, work: Work, outcome: Outcome, error: BaseException | None, inside: bool = True
     ) -> None:
         """Ends a work, if nobody has yet. `inside`: called in the work's own context."""
@@ -349,7 +363,12 @@ class Pipeline:
             ):
                 self._report(work, inside)
         finally:
-            self._leave(work)
+            if self.ticket_for is not None and work.ticket is None:
+                work.ticket = self.ticket_for(work)
+            if work.ticket is None:
+                self.leave(work)
+            else:
+                self.admission.leave(work)
 
     def _report(self, work: Work, inside: bool) -> None:
         if inside:
@@ -357,7 +376,7 @@ class Pipeline:
         else:
             work.context.copy().run(_report.report, work, self.settings, self.clock)
 
-    def _leave(self, work: Work) -> None:
+    def leave(self, work: Work) -> None:
         """Everything is said of a work: what it kept is given back."""
         work.task = None
         work.context = NO_CONTEXT  # it holds the work, and both would wait for the collector
@@ -371,11 +390,11 @@ class Pipeline:
         """A place under the limit is free: the next in line takes it."""
         following = self._limit.leave(work)
         while following is not None and not self._try_soon(self._start, following):
-            # Not through `_finish` alone, which would come back here: the line may be long.
+            # Not through `finish` alone, which would come back here: the line may be long.
             ended, following = following, self._limit.leave(following)
             self._end_without_loop(ended)
 
-    def _soon(self, call: Callable[..., object], work: Work, *args: Any) -> None:
+    def soon(self, call: Callable[..., object], work: Work, *args: Any) -> None:
         if not self._try_soon(call, work, *args):
             self._end_without_loop(work)
 
@@ -391,12 +410,13 @@ class Pipeline:
 
     def _end_without_loop(self, work: Work) -> None:
         work.cut = "the event loop is closed"
-        self._finish(work, Outcome.CANCELLED, None, inside=False)
+        self.finish(work, Outcome.CANCELLED, None, inside=False)
 
     # -- told by queues
 
-    def withdrawn(self, work: Work, reason: str) -> None:
-        """A callback was taken back while it did not run."""
+    def withdrawn(self, work: Work, reason: str) -> bool:
+        """A callback was taken back while it did not run. Returns whether it will leave its queue
+        by itself, once its ticket is given back."""
         _kinds.discard(work.fn)
         if work.attempt > 1:  # it was a run already, and waited for its next attempt
             work.cut = reason
@@ -405,6 +425,12 @@ class Pipeline:
         elif _events.wanted(_events.DEBUG):
             work.cut = reason
             _events.emit(_events.DEBUG, "after.withdrawn", None, **fields(work))
+        if work.ticket is None:
+            return False
+        work.cut = reason
+        work.outcome = Outcome.CANCELLED
+        self.admission.leave(work)
+        return True
 
     def settled(self, queue: Queue) -> None:
         """The last callback of a drain has left."""
@@ -423,128 +449,9 @@ class Pipeline:
     def forget(self, queue: Queue) -> None:
         """Stops tracking a queue."""
         self.queues.pop(queue, None)
-        if self._idle_listeners and not self.queues:
-            for idle in list(self._idle_listeners):
+        if self.idle_listeners and not self.queues:
+            for idle in list(self.idle_listeners):
                 idle.set()
-
-    async def outlast(self, loop: Loop, seconds: float) -> None:
-        """Waits until no queue is left, at most so long, however often the waiter is cancelled."""
-        with self._idle(loop) as idle:
-            await loop.outlast(idle, seconds)
-
-    @contextmanager
-    def _idle(self, loop: Loop) -> Iterator[Signal]:
-        """A signal that is set once no queue is left, at once if there is none."""
-        idle = loop.signal()
-        self._idle_listeners[idle] = None
-        if not self.queues:
-            idle.set()
-        try:
-            yield idle
-        finally:
-            self._idle_listeners.pop(idle, None)
-
-    def cut(self, queue: Queue, reason: str) -> None:
-        """Ends what is left of a queue, says so, and tells `on_abandon`. Only from the loop."""
-        works = queue.unfinished()
-        if not works:
-            return
-        now = self.clock.monotonic()
-        works[0].context.copy().run(
-            _events.emit,
-            _events.ERROR,
-            "after.dropped",
-            None,
-            reason=reason,
-            count=len(works),
-            callbacks=[work.title for work in works],
-            ages_seconds=[None if work.started is None else now - work.started for work in works],
-        )
-        for work in works:
-            work.cut = reason
-            if work.state == QUEUED or (work.started is None and work.task is None):
-                queue.forget(work)
-                self._finish(work, Outcome.CANCELLED, work.error, inside=False)
-            elif work.task is not None:
-                work.task.cancel()
-            else:
-                self._finish(work, Outcome.ABANDONED, None, inside=False)
-        if queue.loop is not None and any(work.state != DONE for work in works):
-            # Told when the drain ends, or the request it belongs to is still open and it is over.
-            telling = [works]
-            if queue.state is DRAINING:
-                queue.when_drained(lambda: self._tell_abandoned(telling))
-            queue.loop.later(ALLOWANCE_SECONDS, self._abandon, works, telling)
-        else:
-            self._tell_abandoned([works])
-
-    def _abandon(self, works: list[Work], telling: list[list[Work]]) -> None:
-        """The time that cut works had to end is over."""
-        for work in works:
-            self._finish(work, Outcome.ABANDONED, None, inside=False)
-        self._tell_abandoned(telling)
-
-    def _tell_abandoned(self, telling: list[list[Work]]) -> None:
-        """Tells the hook of cut works, once: what is told is taken out of the list."""
-        works = telling.pop() if telling else []
-        hook = self.settings.on_abandon
-        dropped = [work for work in works if work.outcome in (Outcome.CANCELLED, Outcome.ABANDONED)]
-        if hook is None or not dropped:
-            return
-        try:
-            hook([Run(work, self.clock) for work in dropped])
-        except Exception as error:
-            _events.emit(_events.ERROR, "on_abandon.failed", error)
-
-    async def close(self, loop: Loop, grace: float) -> None:
-        """Waits for everything that is unfinished, at most `grace` seconds, and cuts the rest."""
-        self.ends = self.clock.monotonic() + grace
-        try:
-            self._give_up_waiting(self.ends)
-            with self._idle(loop) as idle:
-                if not await idle.wait(grace):
-                    self._cut_all("shutdown")
-                    await idle.wait(2 * ALLOWANCE_SECONDS)
-        except BaseException:
-            self._cut_all("shutdown, cancelled by the server")
-            raise
-        finally:
-            self.ends = None
-
-    def _give_up_waiting(self, end: float) -> None:
-        """Ends the works whose next attempt would come after the end."""
-        for queue in list(self.queues):
-            for work in queue.unfinished():
-                if work.state == QUEUED and work.due is not None and work.due >= end:
-                    self._finish(work, Outcome.FAILED, work.error, inside=False)
-
-    def _cut_all(self, reason: str) -> None:
-        for queue in list(self.queues):
-            self.cut(queue, reason)
-
-    def announce(self, host: Host) -> None:
-        """Says once what a user has to know about a host."""
-        if host.info.note is not None:
-            self.say_once("host.limited", host.info.name, host.info.note)
-
-    def say_once(self, event: str, host: str, note: str) -> None:
-        """A warning about a host, once per process and app."""
-        if (event, host) not in self._said:
-            self._said.add((event, host))
-            _events.emit(_events.WARNING, event, None, host=host, note=note)
-
-    def _say_saturated(self) -> None:
-        now = self.clock.monotonic()
-        last = self._saturated_at
-        if last is None or now - last >= SATURATED_EVERY_SECONDS:
-            self._saturated_at = now
-            _events.emit(
-                _events.WARNING,
-                "after.saturated",
-                None,
-                limit=self.settings.limit,
-                waiting=len(self._limit.waiting),
-            )
 
 
 NO_CONTEXT = Context()

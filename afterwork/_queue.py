@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         clock: Clock
         settings: Settings
 
-        def withdrawn(self, work: Work, reason: str) -> None:
-            """A callback was taken back before it started."""
+        def withdrawn(self, work: Work, reason: str) -> bool:
+            """A callback was taken back before it started. Returns whether the owner lets it leave
+            the queue later."""
             ...
 
         def start_soon(self, works: list[Work]) -> None:
@@ -226,7 +227,8 @@ class Queue:
 
     def _let_go(self, work: Work, reason: str) -> None:
         # Told before it leaves, so that a drain does not end before this was reported.
-        self.owner.withdrawn(work, reason)
+        if self.owner.withdrawn(work, reason):
+            return
         following = self.leave(work)
         if following:
             self.owner.start_soon(following)

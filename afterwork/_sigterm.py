@@ -61,11 +61,12 @@ class SigtermGuard:
         import os
         import signal
 
+        from ._closing import close
         from ._loop import current_loop
 
         loop = current_loop()
         assert loop is not None
-        await self.pipeline.close(loop, self.pipeline.settings.grace)
+        await close(self.pipeline, loop, self.pipeline.settings.grace)
         if not self.shutting_down:
             self.disarm()
             os.kill(os.getpid(), signal.SIGTERM)

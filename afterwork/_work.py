@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._queue import Queue
     from ._retry import Retry
     from ._sites import Site
+    from ._ticket import Ticket
 
     class Cancellable(Protocol):
         """A running async callback, as its loop gave it back."""
@@ -56,6 +57,7 @@ class Work:
         "cut",
         "due",
         "ended",
+        "entered",
         "error",
         "exchange",
         "fn",
@@ -71,6 +73,7 @@ class Work:
         "started",
         "state",
         "task",
+        "ticket",
         "timeout",
         "timer",
     )
@@ -102,6 +105,8 @@ class Work:
         self.outcome: Outcome | None = None
         self.error: BaseException | None = None
         self.id: str | None = None
+        self.ticket: Ticket | None = None
+        self.entered = False
 
     @property
     def attempt_context(self) -> Context:

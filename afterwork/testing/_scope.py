@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._closing import cut
 from .._current import current_exchange
 from .._drain import finish, watch
 from .._exchange import Exchange
@@ -84,7 +85,7 @@ class scope:
         if self._exchange.queue is None:
             return
         if current_loop() is not None:
-            self._exchange.pipeline.cut(self._exchange.queue, "the test cannot wait for it")
+            cut(self._exchange.pipeline, self._exchange.queue, "the test cannot wait for it")
             if error is not None:
                 return
             raise RuntimeError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afterwork import AfterMiddleware, HostInfo, Retry, Run, after, current_run
+from afterwork._closing import cut
 from afterwork._hosts import PlainHost
 from afterwork.errors import CallbackTimeoutError
 from afterwork.testing import FakeHost, drain
@@ -457,7 +458,7 @@ async def test_an_attempt_that_waits_can_be_cancelled() -> None:
     assert ran == [1]
     assert cancelled == [True]
     assert handles[0].done
-    app.pipeline._submit(handles[0])  # what its timer does when the time has come
+    app.pipeline.submit(handles[0])  # what its timer does when the time has come
     assert ran == [1]
 
 
@@ -585,7 +586,7 @@ async def test_what_is_about_to_start_when_it_is_cut_never_starts() -> None:
         seen.append(run)
         if run.name == "first":
             (queue,) = app.pipeline.queues
-            asyncio.get_running_loop().call_soon(app.pipeline.cut, queue, "test")
+            asyncio.get_running_loop().call_soon(cut, app.pipeline, queue, "test")
 
     async def first() -> None: ...
 

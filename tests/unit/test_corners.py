@@ -698,7 +698,7 @@ async def test_what_is_over_is_not_started_nor_timed_out_nor_given_its_task() ->
 
     app = AfterMiddleware(answering(handler))
     await call(app)
-    app.pipeline._submit(handles[0])
+    app.pipeline.submit(handles[0])
     app.pipeline._time_out(handles[0], 1)
     app.pipeline._arm(handles[0], 1)
     loop = current_loop()

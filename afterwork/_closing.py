@@ -1,0 +1,131 @@
+"""Ending what is unfinished: at a deadline, and at the end of the process.
+
+1. A work that is cut is cancelled and given `ALLOWANCE_SECONDS` to end; what is still there then is
+   reported as abandoned. A thread cannot be stopped and is abandoned at once.
+2. What was cut is told to `on_abandon` once, when its drain is over.
+3. Closing waits for everything that is unfinished, but not for ever.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+from . import _events
+from ._outcome import Outcome
+from ._queue import DRAINING
+from ._run import Run
+from ._work import DONE, QUEUED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._loop import Loop, Signal
+    from ._pipeline import Pipeline
+    from ._queue import Queue
+    from ._work import Work
+
+ALLOWANCE_SECONDS = 0.25
+
+
+def cut(pipeline: Pipeline, queue: Queue, reason: str) -> None:
+    """Ends what is left of a queue, says so, and tells `on_abandon`. Only from the loop."""
+    works = queue.unfinished()
+    if not works:
+        return
+    now = pipeline.clock.monotonic()
+    works[0].context.copy().run(
+        _events.emit,
+        _events.ERROR,
+        "after.dropped",
+        None,
+        reason=reason,
+        count=len(works),
+        callbacks=[work.title for work in works],
+        ages_seconds=[None if work.started is None else now - work.started for work in works],
+    )
+    for work in works:
+        work.cut = reason
+        if work.state == QUEUED or (work.started is None and work.task is None):
+            queue.forget(work)
+            pipeline.finish(work, Outcome.CANCELLED, work.error, inside=False)
+        elif work.task is not None:
+            work.task.cancel()
+        else:
+            pipeline.finish(work, Outcome.ABANDONED, None, inside=False)
+    if queue.loop is not None and any(work.state != DONE for work in works):
+        # Told when the drain ends, or the request it belongs to is still open and it is over.
+        telling = [works]
+        if queue.state is DRAINING:
+            queue.when_drained(lambda: _tell_abandoned(pipeline, telling))
+        queue.loop.later(ALLOWANCE_SECONDS, _abandon, pipeline, works, telling)
+    else:
+        _tell_abandoned(pipeline, [works])
+
+
+def _abandon(pipeline: Pipeline, works: list[Work], telling: list[list[Work]]) -> None:
+    """The time that cut works had to end is over."""
+    for work in works:
+        pipeline.finish(work, Outcome.ABANDONED, None, inside=False)
+    _tell_abandoned(pipeline, telling)
+
+
+def _tell_abandoned(pipeline: Pipeline, telling: list[list[Work]]) -> None:
+    """Tells the hook of cut works, once: what is told is taken out of the list."""
+    works = telling.pop() if telling else []
+    hook = pipeline.settings.on_abandon
+    dropped = [work for work in works if work.outcome in (Outcome.CANCELLED, Outcome.ABANDONED)]
+    if hook is None or not dropped:
+        return
+    try:
+        hook([Run(work, pipeline.clock) for work in dropped])
+    except Exception as error:
+        _events.emit(_events.ERROR, "on_abandon.failed", error)
+
+
+async def close(pipeline: Pipeline, loop: Loop, grace: float) -> None:
+    """Waits for everything that is unfinished, at most `grace` seconds, and cuts the rest."""
+    pipeline.ends = pipeline.clock.monotonic() + grace
+    try:
+        _give_up_waiting(pipeline, pipeline.ends)
+        with _idle(pipeline, loop) as idle:
+            if not await idle.wait(grace):
+                _cut_all(pipeline, "shutdown")
+                await idle.wait(2 * ALLOWANCE_SECONDS)
+    except BaseException:
+        _cut_all(pipeline, "shutdown, cancelled by the server")
+        raise
+    finally:
+        pipeline.ends = None
+
+
+def _give_up_waiting(pipeline: Pipeline, end: float) -> None:
+    """Ends the works whose next attempt would come after the end."""
+    for queue in list(pipeline.queues):
+        for work in queue.unfinished():
+            if work.state == QUEUED and work.due is not None and work.due >= end:
+                pipeline.finish(work, Outcome.FAILED, work.error, inside=False)
+
+
+def _cut_all(pipeline: Pipeline, reason: str) -> None:
+    for queue in list(pipeline.queues):
+        cut(pipeline, queue, reason)
+
+
+async def outlast(pipeline: Pipeline, loop: Loop, seconds: float) -> None:
+    """Waits until no queue is left, at most so long, however often the waiter is cancelled."""
+    with _idle(pipeline, loop) as idle:
+        await loop.outlast(idle, seconds)
+
+
+@contextmanager
+def _idle(pipeline: Pipeline, loop: Loop) -> Iterator[Signal]:
+    """A signal that is set once no queue is left, at once if there is none."""
+    idle = loop.signal()
+    pipeline.idle_listeners[idle] = None
+    if not pipeline.queues:
+        idle.set()
+    try:
+        yield idle
+    finally:
+        pipeline.idle_listeners.pop(idle, None)

@@ -1,0 +1,61 @@
+"""What the pipeline asks about work that a store has a say in: may it run, and what became of it.
+
+The pipeline knows neither jobs nor stores. It calls a ticket before such a work starts and after it
+ended, in threads that may block.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, Protocol
+
+    from ._outcome import Outcome
+    from ._work import Work
+else:
+    Protocol = object
+
+
+class Verdict:
+    """Whether a work may run. `wait` is in seconds, `outcome` how it ends without having run."""
+
+    __slots__ = ("error", "outcome", "reason", "wait")
+
+    def __init__(
+        self,
+        *,
+        wait: float | None = None,
+        outcome: Outcome | None = None,
+        reason: str | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        self.wait = wait
+        self.outcome = outcome
+        self.reason = reason
+        self.error = error
+
+
+GO = Verdict()
+
+
+class Ticket(Protocol):
+    """What a work carries that a store has a say in."""
+
+    trigger: Literal["after", "schedule", "http", "manual", "retry"]
+    slot: int | None
+    delivery: str | None
+    payload: object
+    earlier_attempts: int
+    """How many attempts the same delivery had before this work."""
+    last_success_at: float | None
+    token: int | None
+
+    def enter(self, work: Work) -> Verdict:
+        """Whether the work may run now. Called before it takes a place under the limit, and again
+        when a `wait` is over. Never raises."""
+        ...
+
+    def leave(self, work: Work) -> None:
+        """The work is over, whether it ran or not. Called once, maybe while `enter` is on its way
+        in another thread. Never raises."""
+        ...
