@@ -7,10 +7,14 @@ not keep a lease from being given back.
 from __future__ import annotations
 
 from ._threads import Threads
+from ._ticket import GO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._pipeline import Pipeline
+    from ._ticket import Verdict
     from ._work import Work
 
 MOST_THREADS = 8
@@ -26,6 +30,11 @@ class Admission:
     def enter(self, work: Work) -> None:
         """Starts the work as soon as its ticket lets it, or ends it."""
         self.threads.submit(self._enter, work)
+
+    def decide(self, work: Work, then: Callable[[Verdict], None]) -> None:
+        """Asks the ticket, and calls `then` from the loop of the work's queue. A work that may not
+        run, or not yet, is asked about again when it is started; one that may is not."""
+        self.threads.submit(lambda work: self._decide(work, then), work)
 
     def leave(self, work: Work) -> None:
         """Tells the ticket that the work is over, then lets the work leave its queue."""
@@ -47,6 +56,13 @@ class Admission:
             work.entered = True
             self.pipeline.soon(self.pipeline.submit, work)
 
+    def _decide(self, work: Work, then: Callable[[Verdict], None]) -> None:
+        ticket = work.ticket
+        assert ticket is not None
+        verdict = ticket.enter(work)
+        work.entered = verdict is GO
+        self.pipeline.soon(_call, work, then, verdict)
+
     def _wait(self, work: Work, seconds: float) -> None:
         assert work.queue.loop is not None
         work.queue.loop.later(seconds, self.enter, work)
@@ -56,3 +72,7 @@ class Admission:
         assert ticket is not None
         ticket.leave(work)
         self.pipeline.leave(work)
+
+
+def _call(work: Work, then: Callable[[Verdict], None], verdict: Verdict) -> None:
+    then(verdict)

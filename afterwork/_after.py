@@ -9,12 +9,12 @@ from ._current import current_exchange, current_work
 from ._hosts import IN_PROCESS
 from ._kinds import ASYNC, AWAITABLE, COROUTINE_FLAG, GENERATOR_FLAGS, SYNC, discard, kind_of
 from ._options import DEFAULT, Options, Unset
-from ._queue import Queue
 from ._run import Run
-from ._work import LOCK, Deferred
+from ._work import Deferred
 from .errors import (
     HostUnavailableError,
     InvalidCallbackError,
+    InvalidOptionError,
     NoRequestError,
     NoRunError,
     QueueClosedError,
@@ -24,12 +24,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextvars import Context
+    from types import FrameType
     from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
     from ._exchange import Exchange
     from ._options import OptionValues
-    from ._pipeline import Pipeline
     from ._sites import Site
+    from ._ticket import Ticket
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -118,6 +119,10 @@ class After:
         except AttributeError:
             kind = kind_of(fn)
         options = self._options
+        ticket = None
+        if kind == SYNC and hasattr(type(fn), "__afterwork__"):  # a job brings its own policy
+            fn, options, ticket = fn.__afterwork__(options)
+            kind = kind_of(fn)
         if kind == AWAITABLE:
             _check_awaitable(fn, args, kwargs, options)
         frame = _getframe(1)
@@ -126,8 +131,7 @@ class After:
             return interceptor(fn, args, kwargs, kind, copy_context(), site, options)
         exchange = current_exchange.get()
         if exchange is None:
-            discard(fn)
-            raise NoRequestError
+            return _join_job(fn, args, kwargs, kind, options, ticket, frame)
         pipeline = exchange.pipeline
         if pipeline.rejects_at is not None:
             pipeline.check_limit(fn)
@@ -135,7 +139,7 @@ class After:
         if queue is None:
             if exchange.host is not pipeline.host or pipeline.host_may_be_missing:
                 _check_host(exchange, fn)
-            queue = _open_queue(exchange, pipeline)
+            queue = pipeline.queue_of(exchange)
         work = Deferred()
         work.fn = fn
         work.args = args
@@ -147,6 +151,7 @@ class After:
         work.options = options
         work.queue = queue
         work.exchange = exchange
+        work.ticket = ticket
         parent = current_work.get()
         if parent is not None:
             work.chain = parent.sites
@@ -233,14 +238,44 @@ def _check_awaitable(
         )
 
 
-def _open_queue(exchange: Exchange, pipeline: Pipeline) -> Queue:
-    """The queue of a request, made by the first `after()`, of which there may be two at once."""
-    queue = Queue(pipeline)
-    with LOCK:
-        if exchange.queue is None:
-            exchange.queue = queue
-            pipeline.queues[queue] = None
-        return exchange.queue
+def _join_job(
+    fn: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    kind: int,
+    options: Options,
+    ticket: Ticket | None,
+    frame: FrameType,
+) -> Deferred:
+    """`after()` where no request is being answered: it joins the job that runs here, if one does.
+    There is no response then that it could come after."""
+    parent = current_work.get()
+    if parent is None or parent.exchange is not None:
+        discard(fn)
+        raise NoRequestError
+    if options.on != "always":
+        discard(fn)
+        raise InvalidOptionError("on", "'always' inside a job, which has no response", options.on)
+    work = Deferred()
+    work.fn = fn
+    work.args = args
+    work.kwargs = kwargs
+    work.kind = kind
+    work.context = copy_context()
+    work.code = frame.f_code
+    work.instruction = frame.f_lasti
+    work.options = options
+    work.queue = parent.queue
+    work.ticket = ticket
+    work.chain = parent.sites
+    try:
+        starting = work.queue.add(work)
+    except QueueClosedError:
+        discard(fn)
+        raise
+    if starting is not None:
+        work.queue.owner.start_soon(starting)
+    return work
 
 
 def _check_host(exchange: Exchange, fn: Any) -> None:

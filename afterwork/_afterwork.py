@@ -1,4 +1,5 @@
-"""`Afterwork`: one object that holds an app's settings. The one place where the parts meet."""
+"""`Afterwork`: one object that holds an app's settings and jobs. The one place where the parts
+meet."""
 
 from __future__ import annotations
 
@@ -6,14 +7,33 @@ from ._middleware import AfterMiddleware, new_pipeline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Unpack
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+    from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
     from ._asgi import ASGIApp
+    from ._cron import Cron
+    from ._dispatch import Dispatch
+    from ._every import Every
+    from ._job import Job
+    from ._job_policy import JobValues
+    from ._routes import Routes
+    from ._run import Run
+    from ._schedule import Schedule
     from ._settings import SettingValues
+    from ._store import Store
+    from ._verify import Verifier
+
+    P = ParamSpec("P")
+    R = TypeVar("R")
+else:
+
+    def overload(function: Any) -> Any:
+        return function
 
 
 class Afterwork:
-    """The settings of an app, and everything that runs under them.
+    """The settings and jobs of an app, and everything that runs under them.
 
     Make one per process and wrap the app with it: `app = work.wrap(app)`.
 
@@ -27,8 +47,8 @@ class Afterwork:
         Seconds for all callbacks of one request together, from the end of its response; None
         (default) for no limit but the host's. What is unfinished then is cut and reported.
     `grace`
-        Seconds that the app's shutdown waits for unfinished callbacks, 0 for none; default 25.
-        Keep it below what your platform or server grants.
+        Seconds that the app's shutdown waits for unfinished callbacks and jobs, 0 for none; default
+        25. Keep it below what your platform or server grants.
     `retry`
         The `Retry` for callbacks that do not set their own; None (default) for none.
     `sequential`
@@ -53,6 +73,27 @@ class Afterwork:
     `on_missing`
         What happens where the host says that it cannot run anything after a response: `"raise"`
         (default) or `"warn"`, which runs the work inside the process all the same.
+    `store`
+        Where claims, leases and run records are kept: a `Store` or a URL, such as
+        `"sqlite:///afterwork.db"` (all processes of one machine), `"redis://..."`,
+        `"postgresql://..."` (replicas) or `"memory:"` (this process). Default None: once there are
+        jobs, the URL in `AFTERWORK_STORE`, else the file `afterwork.db` in the working directory.
+    `on_store_error`
+        What a job does that needs the store while it is down: `"fail"` (default), it does not run;
+        `"run"`, it runs, maybe twice and without a record. Both say `store.error`.
+    `lease`
+        Seconds after which the lease of a process that died is free again; default 60. It is
+        renewed three times in that time.
+    `environment`
+        This environment's name, for jobs with `environments=`. Default None: `AFTERWORK_ENV`, else
+        `VERCEL_ENV`.
+    `record`
+        Which callbacks get a record in the store, where there is one: `"failures"` (default: those
+        that did not succeed, and slow ones), `"all"` or `"none"`. Jobs always do.
+    `slow`
+        Seconds from which on a callback counts as slow; default 10.
+    `clock`
+        What tells the time, for tests: see `afterwork.testing.FakeClock`.
 
     Raises `UnknownOptionError` for other names, `InvalidOptionError` for impossible values, and
     `InvalidHostError`.
@@ -64,6 +105,199 @@ class Afterwork:
     def wrap(self, app: ASGIApp) -> AfterMiddleware:
         """The app with `after()`: the same as `AfterMiddleware(app, work)`."""
         return AfterMiddleware(app, self)
+
+    # -- jobs
+
+    def cron(
+        self,
+        expression: str | Cron,
+        *,
+        timezone: str = "UTC",
+        dst: Literal["once", "skip", "both"] = "once",
+        **options: Unpack[JobValues],
+    ) -> Callable[[Callable[P, R]], Job[P, R]]:
+        """Registers a function as a job with a cron schedule.
+
+        `@work.cron("0 3 * * *", timezone="America/New_York")`. Expression, `timezone` and `dst` are
+        those of `Cron`, which may be given ready-made. The other options are those of `job`, and:
+
+        `misfire`
+            What happens to slots that passed while nobody could run them: `"once"` (default) runs
+            the newest, `"all"` runs them in order, at most 100, `"skip"` none. Those that do not
+            run are recorded as `missed`.
+        `grace`
+            How late a slot may be and is still on time: seconds or a text such as `"10m"`. Default:
+            half the interval, at least a minute, at most an hour.
+        `jitter`
+            Starts each slot up to that much later, the same on all replicas; seconds or a text.
+            Default 0. Only for schedules that run here and for `/tick`.
+
+        Raises `CronSyntaxError` with the position of the mistake, `UnknownTimezoneError`, and what
+        `job` raises, at the decorator's line.
+        """
+        from ._cron import Cron
+
+        if isinstance(expression, Cron):
+            schedule = expression
+        else:
+            schedule = Cron(expression, timezone=timezone, dst=dst)
+        return self._registrar(schedule, schedule.timezone, options)
+
+    def every(
+        self,
+        interval: str | float | timedelta | Every,
+        *,
+        timezone: str = "UTC",
+        **options: Unpack[JobValues],
+    ) -> Callable[[Callable[P, R]], Job[P, R]]:
+        """Registers a function as a job with an interval: `@work.every("10m")`.
+
+        The interval is that of `Every`, which may be given ready-made. `timezone` is that of
+        `between=`. The other options are those of `cron`. Raises `DurationSyntaxError` with the
+        position of the mistake, and what `job` raises.
+        """
+        from ._every import Every
+
+        schedule = interval if isinstance(interval, Every) else Every(interval)
+        return self._registrar(schedule, timezone, options)
+
+    @overload
+    def job(self, fn: Callable[P, R], /) -> Job[P, R]: ...
+
+    @overload
+    def job(  # noqa: F811
+        self, /, *, timezone: str = "UTC", **options: Unpack[JobValues]
+    ) -> Callable[[Callable[P, R]], Job[P, R]]: ...
+
+    def job(self, fn: Any = None, /, *, timezone: str = "UTC", **options: Any) -> Any:  # noqa: F811
+        """Registers a function, sync or async, as a job without a schedule, to be set off through
+        the trigger route, by hand, or by `after(job, ...)`. With or without arguments:
+        `@work.job`, `@work.job(retry=Retry(5))`.
+
+        `name`
+            Names the job in URLs, logs and records. Default: the function's name.
+        `tags`
+            Texts for listing. Default none.
+        `timeout`
+            Seconds for each attempt, or a text such as `"10m"`; None for no limit. Default: the
+            app's `timeout`.
+        `retry`
+            A `Retry` for attempts within the same run. Default: the app's `retry`.
+        `overlap`
+            What happens if it is due while it still runs, in any process that has the same store:
+            `"skip"` (default with a schedule), `"queue"`: one run waits, the newest; `"replace"`:
+            the old run is cancelled, and its end awaited; `"allow"` (default without a schedule).
+        `when`
+            A plain function without arguments, asked in a thread: no run unless it is true.
+        `environments`
+            Names of the environments it runs in. Default: all.
+        `between`
+            Two times of day, `("22:00", "06:00")`, in the job's time zone: no run outside.
+        `mode`
+            What the trigger route does: `"wait"` answers with the outcome, `"accept"` answers 202
+            and runs after the response. Default None: the route's, and the caller may choose.
+
+        `when`, `environments`, `between` and pauses hold for schedules and callers of the trigger
+        route, not for `after(job)` and runs by hand. The result is a `Job`: called directly it is
+        the function. Raises `InvalidJobError`, `InvalidOptionError` and `UnknownOptionError`, at
+        the decorator's line.
+        """
+        register = self._registrar(None, timezone, options)
+        return register if fn is None else register(fn)
+
+    def routes(
+        self,
+        *,
+        verify: Verifier | Sequence[Verifier] | None = None,
+        private: bool = False,
+        mode: Literal["wait", "accept"] = "wait",
+        max_body: int = 1_048_576,
+    ) -> Routes:
+        """The trigger route: an ASGI app that outside schedulers call.
+
+        `Mount("/cron", work.routes(verify=Bearer.from_env("CRON_SECRET")))` in Starlette, FastAPI
+        and Litestar; `work.routes(...).beside(app, "/cron")` for any other app. It serves, with
+        and without a slash at the end:
+
+        `/{job}`
+            GET or POST runs the job, once per slot and delivery.
+        `/`
+            Runs the jobs whose expression is in the header `x-vercel-cron-schedule`.
+        `/tick`
+            Runs what is due. Call it every minute or so.
+        `/jobs`
+            GET lists the jobs.
+        `/health`
+            GET tells whether everything is on time, 200 or 503. Without credentials it gives the
+            verdict only.
+
+        `verify`
+            One `Verifier` or several, of which one has to be content. There is no route without.
+        `private`
+            True: for an address that only the platform can reach, such as a Vercel function without
+            a URL. Then every call has to be a CloudEvent of its scheduler, and `verify` is left
+            out. Never mount such a route on a public address.
+        `mode`
+            For jobs that set none: `"wait"` (default) or `"accept"`. A caller may choose with
+            `?mode=` or the header `Prefer: respond-async`.
+        `max_body`
+            Bytes that a request's body may have; default 1 MiB.
+
+        Answers are JSON with a `status`; 200 or 202 for all that is no failure, also for
+        `duplicate`, `skipped` and `paused`; 500 where another delivery helps; 401, 404, 405, 413,
+        400 for bad calls; 503 while store or verifier are down. Raises `InvalidOptionError`.
+        """
+        from ._routes import Routes
+
+        return Routes(
+            self.dispatch,
+            self.wrap,
+            verify=verify,
+            private=private,
+            mode=mode,
+            max_body=max_body,
+        )
+
+    async def run(self, job: str | Job[..., Any], /, *args: Any, **kwargs: Any) -> Run:
+        """Runs a job now, by hand, and waits for its end: with its timeout, retries and overlap
+        policy, and a record. It takes no slot: the next one runs all the same.
+
+        Look at the result's `outcome`; a failure does not raise. Raises `UnknownJobError`.
+        """
+        return await self.dispatch.run(job if isinstance(job, str) else job.name, args, kwargs)
+
+    @property
+    def store(self) -> Store:
+        """The store. It is opened when it is first used, at the latest by its own `open()`."""
+        return self.dispatch.chosen_store()
+
+    @property
+    def jobs(self) -> list[Job[..., Any]]:
+        """The registered jobs, in that order."""
+        return list(self.dispatch.jobs)
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """The way of jobs into the pipeline."""
+        from ._dispatch import Dispatch
+
+        return Dispatch.of(self.pipeline)
+
+    def _registrar(
+        self, schedule: Schedule | None, timezone: str, options: Any
+    ) -> Callable[[Callable[P, R]], Job[P, R]]:
+        from ._job import Job
+        from ._job_policy import JobPolicy
+
+        dispatch = self.dispatch
+        policy = JobPolicy(schedule, timezone, **options)
+
+        def register(fn: Callable[P, R]) -> Job[P, R]:
+            job = Job(fn, policy, dispatch.ticket)
+            dispatch.jobs.add(job)
+            return job
+
+        return register
 
     def __repr__(self) -> str:
         return f"<Afterwork on {self.pipeline.host.info.name}>"

@@ -63,6 +63,19 @@ def cut(pipeline: Pipeline, queue: Queue, reason: str) -> None:
         _tell_abandoned(pipeline, [works])
 
 
+def stop(pipeline: Pipeline, work: Work, reason: str) -> None:
+    """Asks one work to end: an async one is cancelled, a thread can only see it (`stop_reason`).
+    Only from the loop."""
+    if work.state == DONE or work.cut is not None:
+        return
+    work.cut = reason
+    if work.state == QUEUED:
+        work.queue.forget(work)
+        pipeline.finish(work, Outcome.CANCELLED, work.error, inside=False)
+    elif work.task is not None:
+        work.task.cancel()
+
+
 def _abandon(pipeline: Pipeline, works: list[Work], telling: list[list[Work]]) -> None:
     """The time that cut works had to end is over."""
     for work in works:

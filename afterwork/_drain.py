@@ -71,13 +71,13 @@ def finish(exchange: Exchange, lifespan_running: bool) -> Awaitable[None] | None
         eager = exchange.finish() and info.mode == "detached"
         exchange.known_response = None  # what early callbacks saw was not the end
         endless = exchange.host is exchange.pipeline.host and exchange.pipeline.endless
-        deadline = None if endless else _deadline(exchange)
+        end = None if endless else deadline(exchange)
         if exchange.error is not None and _is_answer_owed(exchange, loop):
             # In its next turn: in this one the server sends what it sends for a crash.
             queue.due = True
-            loop.soon(exchange.pipeline.begin, queue, loop, deadline)
+            loop.soon(exchange.pipeline.begin, queue, loop, end)
         else:
-            exchange.pipeline.begin(queue, loop, deadline, eager)
+            exchange.pipeline.begin(queue, loop, end, eager)
     if exchange.error is None and (queue is None or queue.state is CLOSED):
         return None
     told = lifespan_running or not info.lifespan_is_process
@@ -143,7 +143,7 @@ def begin_late(work: Work, exchange: Exchange) -> None:
     loop = current_loop()
     if loop is not None and loop.detaches and exchange.host.info.mode == "detached":
         exchange.finish()
-        exchange.pipeline.begin(work.queue, loop, _deadline(exchange))
+        exchange.pipeline.begin(work.queue, loop, deadline(exchange))
     elif work.queue.withdraw(work, "too late"):
         exchange.pipeline.forget(work.queue)
         exchange.queue = None
@@ -160,7 +160,7 @@ async def _send_before_end(exchange: Exchange, forward: Send, message: Message) 
         queue.hold_open = True
         try:
             exchange.known_response = exchange.response_now(sent=False)
-            exchange.pipeline.begin(queue, loop, _deadline(exchange))
+            exchange.pipeline.begin(queue, loop, deadline(exchange))
             await _hold(exchange, queue, loop)
         finally:
             queue.hold_open = False
@@ -205,21 +205,21 @@ def _give_up(exchange: Exchange, queue: Queue) -> None:
     cut(exchange.pipeline, queue, "cancelled by the server")
 
 
-def _deadline(exchange: Exchange) -> float | None:
-    """When the work must be over, by the monotonic clock. A host that fails here costs the
-    deadline, not the work."""
+def deadline(exchange: Exchange, budget: bool = True) -> float | None:
+    """When the work of a request must be over, by the monotonic clock. A host that fails here costs
+    the deadline, not the work. `budget`: whether the app's own limit counts too."""
     host = exchange.host
     pipeline = exchange.pipeline
     now = pipeline.clock.monotonic()
     limits = [
         now + seconds
-        for seconds in (host.info.max_seconds, pipeline.settings.budget)
+        for seconds in (host.info.max_seconds, pipeline.settings.budget if budget else None)
         if seconds is not None
     ]
     try:
-        deadline = host.deadline(exchange.scope)
-        if deadline is not None:
-            limits.append(now + float(deadline) - pipeline.clock.now())
+        latest = host.deadline(exchange.scope)
+        if latest is not None:
+            limits.append(now + float(latest) - pipeline.clock.now())
     except Exception as error:
         _events.emit(_events.ERROR, "host.failed", error, host=host.info.name, call="deadline")
     return min(limits, default=None)

@@ -29,6 +29,8 @@ class Lifespan:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = False
         guard = SigtermGuard(self.pipeline)
+        if self.pipeline.dispatch is not None:
+            self.pipeline.dispatch.look_at_store()
 
         async def receive_and_drain() -> Message:
             nonlocal asked

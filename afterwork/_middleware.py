@@ -37,7 +37,13 @@ def new_pipeline(settings: SettingValues) -> Pipeline:
     from ._pipeline import Pipeline
     from ._settings import Settings
 
-    return Pipeline(Settings(**settings))
+    checked = Settings(**settings)
+    pipeline = Pipeline(checked, checked.clock)
+    if pipeline.settings.store is not None:
+        from ._dispatch import Dispatch
+
+        Dispatch.of(pipeline)  # which records callbacks, also where there are no jobs
+    return pipeline
 
 
 OURS = object()

@@ -31,7 +31,7 @@ from ._report import fields
 from ._run import Run
 from ._threads import Threads
 from ._work import DONE, LOCK, QUEUED, STARTED
-from .errors import CallbackTimeoutError, LimitReachedError
+from .errors import CallbackTimeoutError, LimitReachedError, PermanentFailure, RetryLater
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._clock import Clock
+    from ._dispatch import Dispatch
+    from ._exchange import Exchange
     from ._hosts import Host
     from ._loop import Loop, Signal, Timer
     from ._settings import Settings
@@ -77,6 +79,8 @@ class Pipeline:
         self.admission = Admission(self)
         self.ticket_for: Callable[[Work], Ticket | None] | None = None
         """Gives a finished callback a ticket if it is to be recorded."""
+        self.dispatch: Dispatch | None = None
+        """Set by the dispatch itself, where the app has jobs or a store."""
         PIPELINES.add(self)
 
     # -- taking work in
@@ -87,6 +91,16 @@ class Pipeline:
         if self.rejects_at is not None and unfinished >= self.rejects_at:
             _kinds.discard(fn)
             raise LimitReachedError(self.rejects_at)
+
+    def queue_of(self, exchange: Exchange) -> Queue:
+        """The queue of a request, made by the first `after()`, of which there may be two at
+        once."""
+        queue = Queue(self)
+        with LOCK:
+            if exchange.queue is None:
+                exchange.queue = queue
+                self.queues[queue] = None
+            return exchange.queue
 
     def start_soon(self, works: list[Work]) -> None:
         """Starts works of a queue that drains already; not within this call."""
@@ -302,9 +316,9 @@ class Pipeline:
         policy = work.retry
         if policy is None or work.kind == _kinds.AWAITABLE or work.cut is not None:
             return False
-        if not policy.again(work.attempt, error):
+        if isinstance(error, PermanentFailure) or not policy.again(work.attempt, error):
             return False
-        delay = policy.wait(work.attempt)
+        delay = error.seconds if isinstance(error, RetryLater) else policy.wait(work.attempt)
         due = self.clock.monotonic() + delay
         if any(end is not None and due >= end for end in (work.queue.deadline, self.ends)):
             return False

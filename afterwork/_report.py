@@ -37,6 +37,8 @@ def report(work: Work, settings: Settings, clock: Clock) -> None:
     outcome = work.outcome
     assert outcome is not None
     level = LEVELS[outcome]
+    if outcome == Outcome.SKIPPED and work.ticket is not None:
+        level = _events.INFO  # a job that does not run when it should have is worth a line
     if _events.wanted(level):
         _events.emit(level, EVENTS[outcome], work.error, **fields(work))
     if outcome == Outcome.SKIPPED:
@@ -57,14 +59,22 @@ def report(work: Work, settings: Settings, clock: Clock) -> None:
 def fields(work: Work) -> dict[str, Any]:
     """What every event about a work tells. Never its arguments: they may be secret."""
     sites = work.sites
+    ticket = work.ticket
+    attempt = work.attempt + (0 if ticket is None else ticket.earlier_attempts)
+    job = None
+    if ticket is not None:
+        from ._slots import text
+
+        slot = ticket.slot
+        job = {"trigger": ticket.trigger, "slot": None if slot is None else text(slot)}
     exchange = work.exchange
     scope = {} if exchange is None else exchange.scope
-    started, ended = work.started, work.ended
     return {
-        "callback": work.title,
+        "callback" if ticket is None else "job": work.title,
         "run_id": work.run_id,
-        "attempt": work.attempt if work.attempt > 1 else None,
-        "duration_seconds": None if started is None or ended is None else round(ended - started, 6),
+        **(job or {}),
+        "attempt": attempt if attempt > 1 else None,
+        "duration_seconds": work.duration,
         "method": scope.get("method"),
         "path": scope.get("path"),
         "reason": work.cut,

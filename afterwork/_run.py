@@ -1,11 +1,12 @@
-"""One execution of a callback, as its own code and reporters see it; and what a reporter is."""
+"""One execution of a callback or job, as its own code and reporters see it; and what a reporter
+is."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
-    from typing import Literal, Protocol
+    from typing import Any, Literal, Protocol
 
     from ._asgi import Scope
     from ._clock import Clock
@@ -17,7 +18,7 @@ else:
 
 
 class Run:
-    """One execution of a callback, with all its attempts.
+    """One execution of a callback or job, with all its attempts.
 
     `current_run()` gives it to the callback while it runs; reporters and `on_abandon` get it when
     it is over. It is a view: what it shows is the state of the moment, and two runs are equal if
@@ -41,24 +42,57 @@ class Run:
         return self._work.title
 
     @property
-    def trigger(self) -> Literal["after"]:
-        """What set it off."""
-        return "after"
+    def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
+        """What set it off: `after` for callbacks."""
+        ticket = self._work.ticket
+        return "after" if ticket is None else ticket.trigger
 
     @property
     def attempt(self) -> int:
-        """1 for the first try."""
-        return self._work.attempt
+        """1 for the first try. It counts on where an outside caller delivers a failed run again."""
+        ticket = self._work.ticket
+        return self._work.attempt + (0 if ticket is None else ticket.earlier_attempts)
 
     @property
     def scheduled_for(self) -> datetime | None:
-        """The slot of a scheduled job; None for a callback."""
-        return None
+        """The slot of a scheduled job (UTC); None for a callback and for a run by hand."""
+        ticket = self._work.ticket
+        return None if ticket is None or ticket.slot is None else _utc(ticket.slot)
 
     @property
     def last_success(self) -> datetime | None:
-        """When a scheduled job last succeeded; None for a callback."""
-        return None
+        """When the job last succeeded (UTC), as known when this run began; None for a callback."""
+        ticket = self._work.ticket
+        last = None if ticket is None else ticket.last_success_at
+        return None if last is None else _utc(last)
+
+    @property
+    def payload(self) -> Any:
+        """What the trigger's body held: parsed JSON, or bytes of another content type; None without
+        a body, and for a callback."""
+        ticket = self._work.ticket
+        return None if ticket is None else ticket.payload
+
+    @property
+    def delivery(self) -> str | None:
+        """The id that an outside caller gave to this delivery, such as QStash's message id."""
+        ticket = self._work.ticket
+        return None if ticket is None else ticket.delivery
+
+    @property
+    def fencing_token(self) -> int | None:
+        """A number that grows with every run of the job that holds its lease. Give it to what the
+        job writes to, and let that refuse smaller ones: so a run that lost its lease without
+        noticing cannot overwrite its successor. None where runs may overlap."""
+        ticket = self._work.ticket
+        return None if ticket is None else ticket.token
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why the run should end, or has been ended: its lease is lost, another run replaces it,
+        the process shuts down. None while nobody wants that. An async run is cancelled then; a sync
+        one cannot be, and asks this from time to time."""
+        return self._work.cut
 
     @property
     def started_at(self) -> datetime | None:
@@ -89,7 +123,7 @@ class Run:
 
     @property
     def response(self) -> ResponseInfo | None:
-        """The response it ran after."""
+        """The response it ran after; None for a job that did not run after one."""
         exchange = self._work.exchange
         return None if exchange is None else exchange.response()
 
@@ -152,6 +186,10 @@ def _moment(monotonic: float | None, clock: Clock) -> datetime | None:
     """A monotonic time as a wall clock time."""
     if monotonic is None:
         return None
+    return _utc(clock.now() + monotonic - clock.monotonic())
+
+
+def _utc(seconds: float) -> datetime:
     from datetime import UTC, datetime
 
-    return datetime.fromtimestamp(clock.now() + monotonic - clock.monotonic(), UTC)
+    return datetime.fromtimestamp(seconds, UTC)

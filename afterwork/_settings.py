@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from . import _check
+from ._clock import SYSTEM_CLOCK
 from ._hosts import as_host
 from ._retry import Retry
+from ._stores import as_store
 from .errors import InvalidOptionError, UnknownOptionError
 
 TYPE_CHECKING = False
@@ -13,8 +17,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Literal, TypeAlias, TypedDict
 
+    from ._clock import Clock
     from ._hosts import Host, WaitUntil
     from ._run import Reporter, Run
+    from ._store import Store
 
     Around: TypeAlias = Callable[[Run], AbstractContextManager[object]]
     OnAbandon: TypeAlias = Callable[[list[Run]], object]
@@ -36,8 +42,19 @@ if TYPE_CHECKING:
         around: Sequence[Around]
         on_abandon: OnAbandon | None
         on_missing: Literal["raise", "warn"]
+        store: Store | str | None
+        on_store_error: Literal["fail", "run"]
+        lease: float
+        environment: str | None
+        record: Literal["failures", "all", "none"]
+        slow: float
+        clock: Clock | None
 
 
+DEFAULT_LEASE_SECONDS = 60.0
+"""Long enough for a store that is away for a moment, short enough to wait for after a crash."""
+DEFAULT_SLOW_SECONDS = 10.0
+RECORDS = ("failures", "all", "none")
 DEFAULT_GRACE_SECONDS = 25.0
 """Below the 30 s that Kubernetes, Heroku, Render and gunicorn give a process to end."""
 
@@ -45,15 +62,22 @@ NAMES = (
     "around",
     "at_limit",
     "budget",
+    "clock",
     "early",
+    "environment",
     "grace",
     "host",
+    "lease",
     "limit",
     "on_abandon",
     "on_missing",
+    "on_store_error",
+    "record",
     "reporters",
     "retry",
     "sequential",
+    "slow",
+    "store",
     "threads",
     "timeout",
 )
@@ -88,3 +112,19 @@ class Settings:
             "on_abandon", get("on_abandon")
         )
         self.on_missing = _check.choice("on_missing", get("on_missing", "raise"), ("raise", "warn"))
+        self.store: Store | None = None if get("store") is None else as_store(get("store"))
+        self.on_store_error = _check.choice(
+            "on_store_error", get("on_store_error", "fail"), ("fail", "run")
+        )
+        self.lease = _check.seconds("lease", get("lease", DEFAULT_LEASE_SECONDS))
+        self.environment = _check.optional_text("environment", get("environment")) or environment()
+        self.record = _check.choice("record", get("record", "failures"), RECORDS)
+        self.clock: Clock = SYSTEM_CLOCK if get("clock") is None else get("clock")
+        if not (hasattr(self.clock, "now") and hasattr(self.clock, "monotonic")):
+            raise InvalidOptionError("clock", "a clock with now() and monotonic()", self.clock)
+        self.slow = _check.seconds("slow", get("slow", DEFAULT_SLOW_SECONDS), zero=True)
+
+
+def environment() -> str | None:
+    """The environment's name as the process' variables give it."""
+    return os.environ.get("AFTERWORK_ENV") or os.environ.get("VERCEL_ENV") or None

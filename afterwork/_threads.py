@@ -12,9 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from queue import SimpleQueue
-    from typing import Any
+    from typing import Any, TypeVar
 
-    from ._work import Work
+    T = TypeVar("T")
 
 IDLE_SECONDS = 30.0
 """How long a thread waits for its next call before it ends."""
@@ -32,9 +32,9 @@ class Threads:
         self.alive = 0
         self._unfinished = 0
         self._lock = allocate_lock()
-        self._calls: SimpleQueue[tuple[Callable[[Work], object], Work]] | None = None
+        self._calls: SimpleQueue[tuple[Callable[[Any], object], Any]] | None = None
 
-    def submit(self, call: Callable[[Work], object], work: Work) -> None:
+    def submit(self, call: Callable[[T], object], work: T) -> None:
         """Calls `call(work)` in one of the threads. `call` must not raise.
 
         Raises `RuntimeError` where the system gives no thread at all.

@@ -41,14 +41,40 @@ GO = Verdict()
 class Ticket(Protocol):
     """What a work carries that a store has a say in."""
 
-    trigger: Literal["after", "schedule", "http", "manual", "retry"]
-    slot: int | None
-    delivery: str | None
-    payload: object
-    earlier_attempts: int
-    """How many attempts the same delivery had before this work."""
-    last_success_at: float | None
-    token: int | None
+    @property
+    def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
+        """What set it off."""
+        ...
+
+    @property
+    def slot(self) -> int | None:
+        """The occurrence of a schedule that it is."""
+        ...
+
+    @property
+    def delivery(self) -> str | None:
+        """An outside caller's id for it."""
+        ...
+
+    @property
+    def payload(self) -> object:
+        """What an outside caller sent with it."""
+        ...
+
+    @property
+    def earlier_attempts(self) -> int:
+        """How many attempts the same delivery had before this work."""
+        ...
+
+    @property
+    def last_success_at(self) -> float | None:
+        """When the job last succeeded, in seconds since the epoch."""
+        ...
+
+    @property
+    def token(self) -> int | None:
+        """The fencing token of its lease."""
+        ...
 
     def enter(self, work: Work) -> Verdict:
         """Whether the work may run now. Called before it takes a place under the limit, and again

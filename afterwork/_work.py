@@ -124,6 +124,13 @@ class Work:
         return self.id
 
     @property
+    def duration(self) -> float | None:
+        """Seconds that its last attempt took; None where none has started and ended."""
+        if self.started is None or self.ended is None:
+            return None
+        return round(self.ended - self.started, 6)
+
+    @property
     def title(self) -> str:
         """The name that logs show."""
         return self.options.name or _kinds.name_of(self.fn)

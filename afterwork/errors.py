@@ -11,6 +11,8 @@ AfterworkError
 ├── InvalidHostError (TypeError)          what was given as host is none
 ├── UnknownOptionError (TypeError)        a setting that does not exist
 ├── InvalidOptionError (ValueError)       a setting with an impossible value
+├── InvalidJobError (ValueError)          a job that cannot be registered as it is
+├── UnknownJobError (LookupError)         a job that nobody registered
 ├── CronSyntaxError (ValueError)          a cron expression that cannot be read, or never fires
 ├── DurationSyntaxError (ValueError)      a duration that cannot be read
 ├── NaiveDatetimeError (ValueError)       a datetime without a time zone
@@ -41,6 +43,7 @@ __all__ = [
     "InsecureSecretError",
     "InvalidCallbackError",
     "InvalidHostError",
+    "InvalidJobError",
     "InvalidOptionError",
     "LimitReachedError",
     "NaiveDatetimeError",
@@ -51,6 +54,7 @@ __all__ = [
     "ResponseSentError",
     "RetryLater",
     "StoreError",
+    "UnknownJobError",
     "UnknownOptionError",
     "UnknownTimezoneError",
     "VerificationError",
@@ -171,6 +175,26 @@ class InvalidOptionError(AfterworkError, ValueError):
 
     def __init__(self, name: str, expected: str, value: object) -> None:
         super().__init__(f"{name} must be {expected}; it was given {value!r}.")
+
+
+class InvalidJobError(AfterworkError, ValueError):
+    """A job cannot be registered as it is: its name, its function or its options do not do."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem}.")
+
+
+class UnknownJobError(AfterworkError, LookupError):
+    """A job was asked for that nobody registered."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        import difflib
+
+        self.name = name
+        names = sorted(known)
+        near = difflib.get_close_matches(name[:100], names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names) or 'none'}."
+        super().__init__(f"there is no job {name[:100]!r}. {hint}")
 
 
 class CronSyntaxError(AfterworkError, ValueError):

@@ -19,12 +19,14 @@ autouse.
 """
 
 from ._capture import Calls, capture, immediate
+from ._clock import FakeClock
 from ._drain import drain, leak_guard, strict, wait_for_drain
 from ._host import FakeHost
 from ._scope import scope
 
 __all__ = [
     "Calls",
+    "FakeClock",
     "FakeHost",
     "capture",
     "drain",

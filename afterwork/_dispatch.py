@@ -1,0 +1,306 @@
+"""From a job and what set it off to a run in the pipeline. Every door comes through here.
+
+1. A run is one work in the pipeline, with a `JobTicket` that claims, leases and records.
+2. It has a queue of its own, so that `after()` inside a job joins it; in mode `accept` it is one of
+   the callbacks of the request that triggered it.
+3. It does not end with its caller: a client that leaves costs it nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from contextvars import copy_context
+from threading import Lock
+
+from . import _closing, _events, _kinds, _slots
+from ._callback_ticket import CallbackTicket
+from ._current import current_exchange
+from ._job_ticket import JobTicket, Occurrence
+from ._jobs import Jobs
+from ._keeper import Keeper
+from ._loop import current_loop
+from ._queue import Queue
+from ._run import Run
+from ._work import Work
+from .errors import QueueClosedError, StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    from ._clock import Clock
+    from ._exchange import Exchange
+    from ._job import Job
+    from ._loop import Loop, Signal
+    from ._notices import Notices
+    from ._pipeline import Pipeline
+    from ._store import Store
+    from ._ticket import Verdict
+
+    T = TypeVar("T")
+
+RENEWALS_PER_LEASE = 3
+MIN_KEEP_SECONDS = 86_400.0
+MAX_KEEP_SECONDS = 366 * 86_400.0
+REOPEN_SECONDS = 1.0
+"""How long a store that could not be opened is left alone."""
+
+
+class Dispatch:
+    """The jobs of one `Afterwork`, their store, and the way to run them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        settings = pipeline.settings
+        self.pipeline = pipeline
+        self.jobs = Jobs()
+        self.environment = settings.environment
+        self.lease_seconds = settings.lease
+        self.runs_without_store = settings.on_store_error == "run"
+        self._keeper = Keeper(settings.lease / RENEWALS_PER_LEASE)
+        self._kept: dict[JobTicket, None] = {}
+        self._store: Store | None = settings.store
+        self._registered: int | None = None
+        self._opening = Lock()
+        self._failed: tuple[float, StoreError] | None = None
+        pipeline.ticket_for = CallbackTicket(self).give_to
+        pipeline.dispatch = self
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Dispatch:
+        """The one of a pipeline, made when it is first asked for."""
+        return cls(pipeline) if pipeline.dispatch is None else pipeline.dispatch
+
+    @property
+    def clock(self) -> Clock:
+        """The app's clock."""
+        return self.pipeline.clock
+
+    @property
+    def notices(self) -> Notices:
+        """Where warnings that may repeat are said."""
+        return self.pipeline.notices
+
+    @property
+    def worker(self) -> str:
+        """This process, for people: host and pid. A forked one has another."""
+        import os
+        import socket
+
+        return f"{socket.gethostname()}:{os.getpid()}"
+
+    # -- the store
+
+    def chosen_store(self) -> Store:
+        """The store, which may not be open. Makes the default one where none was given."""
+        if self._store is None:
+            from ._stores import default_store
+
+            self._store = default_store()
+        return self._store
+
+    def store(self) -> Store:
+        """The store, open, with all jobs registered. May block. Raises `StoreError`."""
+        if self._registered == len(self.jobs):
+            return self.chosen_store()
+        with self._opening:
+            if self._failed is not None and time.monotonic() - self._failed[0] < REOPEN_SECONDS:
+                raise self._failed[1]
+            count = len(self.jobs)
+            try:
+                store = self.chosen_store()
+                store.open()
+                store.register([job.name for job in self.jobs])
+            except StoreError as error:
+                self._failed = (time.monotonic(), error)
+                raise
+            self._failed = None
+            self._registered = count
+            return store
+
+    def look_at_store(self) -> None:
+        """Opens the store while the app starts, so that a wrong one shows then and not at night."""
+        self.pipeline.admission.threads.submit(self._look_at_store, None)
+
+    def _look_at_store(self, nothing: object) -> None:
+        try:
+            self.store()
+        except StoreError as error:
+            self.notices.say_each_minute("store.error", _events.ERROR, error, doing="open")
+
+    def keep_seconds(self, job: Job[..., Any]) -> float:
+        """How long a claim of that job counts: longer than any delivery could be late."""
+        if job.schedule is None:
+            return MIN_KEEP_SECONDS
+        twice = 2 * _slots.interval(job.schedule, self.clock.now())
+        return min(max(twice, MIN_KEEP_SECONDS), MAX_KEEP_SECONDS)
+
+    # -- runs
+
+    def ticket(self, job: Job[..., Any]) -> JobTicket:
+        """The ticket of a run that `after(job)` asked for."""
+        return JobTicket(self, job, Occurrence("after"))
+
+    def order(
+        self,
+        job: Job[..., Any],
+        occurrence: Occurrence,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Work:
+        """A run that is not under way yet."""
+        work = Work()
+        work.fn = job.fn
+        work.args = args
+        work.kwargs = kwargs or {}
+        work.kind = _kinds.kind_of(job.fn)
+        work.context = copy_context()
+        # What the job queues is its own, not that of the request which triggered it.
+        work.context.run(current_exchange.set, None)
+        code = getattr(job.fn, "__code__", None)
+        work.code = code or Dispatch.order.__code__
+        work.instruction = 0
+        work.options = job.options
+        work.queue = Queue(self.pipeline)
+        work.ticket = JobTicket(self, job, occurrence)
+        return work
+
+    def begin(self, work: Work, loop: Loop, deadline: float | None) -> None:
+        """Starts an ordered run in its own queue. `deadline` is by the monotonic clock."""
+        queue = work.queue
+        self.pipeline.queues[queue] = None
+        queue.add(work)
+        self.pipeline.begin(queue, loop, deadline)
+
+    async def run(
+        self, name: str, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Runs a job by hand and waits for its end. Raises `UnknownJobError`."""
+        job = self.jobs.get(name)
+        loop = current_loop()
+        assert loop is not None, "a coroutine runs on a loop"
+        work = self.order(job, Occurrence("manual"), args, kwargs)
+        self.begin(work, loop, None)
+        await self.see_through(work, loop)
+        return Run(work, self.clock)
+
+    async def see_through(self, work: Work, loop: Loop) -> None:
+        """Waits until a run, and all that it queued, is over. On asyncio it goes on where the
+        waiter is cancelled; on trio the waiter waits on."""
+        queue = work.queue
+        if loop.detaches:
+            over = loop.signal()
+            queue.when_drained(over.set)
+            await over.wait(None)
+        else:
+            grace = self.pipeline.settings.grace
+            await loop.hold(
+                queue,
+                grace,
+                lambda: _closing.cut(self.pipeline, queue, "cancelled by the server"),
+            )
+
+    async def see_all_through(self, works: list[Work], loop: Loop, deadline: float | None) -> None:
+        """Begins several runs at once and waits until all are over."""
+        if loop.detaches:
+            for work in works:
+                self.begin(work, loop, deadline)
+            for work in works:
+                await self.see_through(work, loop)
+        else:  # there a drain has the loop for itself, so all share one queue
+            for work in works[1:]:
+                work.queue = works[0].queue
+            queue = works[0].queue if works else Queue(self.pipeline)
+            self.pipeline.queues[queue] = None
+            for work in works:
+                queue.add(work)
+            self.pipeline.begin(queue, loop, deadline)
+            if works:
+                await self.see_through(works[0], loop)
+
+    async def ask(self, loop: Loop, call: Callable[[], T]) -> T:
+        """Calls what may block, in a thread. What it raises is raised here."""
+        answered = loop.signal()
+        answers: list[T] = []
+        errors: list[BaseException] = []
+
+        def answer(nothing: None) -> None:
+            try:
+                answers.append(call())
+            except BaseException as error:
+                errors.append(error)
+            finally:
+                answered.set()
+
+        self.pipeline.admission.threads.submit(answer, None)
+        await answered.wait(None)
+        if errors:
+            raise errors[0]
+        return answers[0]
+
+    async def accept(self, work: Work, exchange: Exchange, loop: Loop) -> None:
+        """Decides whether a run may go, and lets it go after the response to this request.
+
+        On trio nothing can be decided outside a drain, so there it is decided after the response.
+        """
+        if not loop.detaches:
+            self._join(work, exchange)
+            return
+        decided = loop.signal()
+        work.queue.loop = loop
+        self.pipeline.queues[work.queue] = None  # so that a shutdown waits for it
+        self.pipeline.admission.decide(
+            work, lambda verdict: self._decided(work, exchange, loop, verdict, decided)
+        )
+        await decided.wait(None)
+
+    def _decided(
+        self, work: Work, exchange: Exchange, loop: Loop, verdict: Verdict, decided: Signal
+    ) -> None:
+        queue = work.queue
+        if verdict.outcome is not None:
+            self.begin(work, loop, None)
+        elif exchange.finished or not self._join(work, exchange):
+            # The client left while the store was asked.
+            self.begin(work, loop, None)
+        else:
+            self.pipeline.forget(queue)
+        decided.set()
+
+    def _join(self, work: Work, exchange: Exchange) -> bool:
+        """Makes a run one of the callbacks of a request."""
+        own = work.queue
+        work.queue = exchange.pipeline.queue_of(exchange)
+        work.exchange = exchange
+        try:
+            work.queue.add(work)
+        except QueueClosedError:
+            work.queue, work.exchange = own, None
+            return False
+        return True
+
+    # -- runs that are under way
+
+    def keep(self, ticket: JobTicket) -> None:
+        """Keeps the lease of a run until it is dropped."""
+        self._kept[ticket] = None
+        self._keeper.hold(ticket.renew)
+
+    def drop(self, ticket: JobTicket) -> None:
+        """Stops keeping it."""
+        self._kept.pop(ticket, None)
+        self._keeper.drop(ticket.renew)
+
+    def wake(self, job: str) -> None:
+        """Lets this process' runs of a job ask at once whether they have to end."""
+        for ticket in list(self._kept):
+            if ticket.job.name == job:
+                ticket.renew()
+
+    def stop(self, work: Work, reason: str) -> None:
+        """Asks a run of this process to end."""
+        self.pipeline.soon(_stop, work, self.pipeline, reason)
+
+
+def _stop(work: Work, pipeline: Pipeline, reason: str) -> None:
+    _closing.stop(pipeline, work, reason)

@@ -1,0 +1,382 @@
+"""A run of a job, as far as the store has a say in it: claim, lease, record.
+
+1. Whatever can be known without the store is asked first: paused, environment, time of day, `when`.
+   Such a run is skipped, and its record says why.
+2. Then the claim: it makes a slot or a delivery run once. Who comes second is a duplicate, and no
+   run.
+3. Then the lease, if the job's runs must not overlap; what happens if it is taken is the job's
+   `overlap`.
+4. The store's failure never lets a run go that needed a claim or a lease (`on_store_error="run"`
+   lets it). One that needed neither goes, unrecorded.
+5. When the work is over, its end is recorded and the lease given back. Both are one step.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from threading import Lock
+
+from . import _events
+from ._outcome import Outcome
+from ._store import MAX_ERROR_LENGTH, RunRecord
+from ._ticket import GO, Verdict
+from .errors import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Literal
+
+    from ._dispatch import Dispatch
+    from ._job import Job
+    from ._store import Store
+    from ._work import Work
+
+ENTER_TRIES = 3
+"""How often the store is asked before it counts as down."""
+FINISH_TRIES = 4
+PAUSE_SECONDS = 0.2
+"""Between two tries; it doubles."""
+FIRST_POLL_SECONDS = 0.05
+LONGEST_POLL_SECONDS = 1.0
+
+
+class Occurrence:
+    """What set a run off."""
+
+    __slots__ = (
+        "attempt",
+        "caller",
+        "delivery",
+        "filtered",
+        "payload",
+        "reopens",
+        "slot",
+        "trigger",
+    )
+
+    def __init__(
+        self,
+        trigger: Literal["after", "schedule", "http", "manual", "retry"],
+        *,
+        slot: int | None = None,
+        delivery: str | None = None,
+        caller: str = "",
+        attempt: int | None = None,
+        reopens: bool = False,
+        filtered: bool = False,
+        payload: object = None,
+    ) -> None:
+        self.trigger: Literal["after", "schedule", "http", "manual", "retry"] = trigger
+        self.slot = slot
+        self.delivery = delivery
+        self.caller = caller
+        self.attempt = attempt
+        self.reopens = reopens
+        """Whether coming again after a failure makes it the next attempt."""
+        self.filtered = filtered
+        """Whether pause, environment, time of day and `when` hold for it."""
+        self.payload = payload
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """What makes it the same as another."""
+        slot = () if self.slot is None else (f"slot:{self.slot}",)
+        if self.delivery is None:
+            return slot
+        return (*slot, f"delivery:{self.caller}:{_short(self.delivery)}")
+
+
+class JobTicket:
+    """The ticket of one run of a job."""
+
+    __slots__ = (
+        "_asked_to_stop",
+        "_left",
+        "_lock",
+        "_poll",
+        "_renewed_at",
+        "_tries",
+        "_verdict",
+        "_work",
+        "dispatch",
+        "earlier_attempts",
+        "first",
+        "job",
+        "last_success_at",
+        "occurrence",
+        "run",
+        "status",
+        "token",
+    )
+
+    def __init__(self, dispatch: Dispatch, job: Job[..., Any], occurrence: Occurrence) -> None:
+        self.dispatch = dispatch
+        self.job = job
+        self.occurrence = occurrence
+        self.earlier_attempts = 0
+        self.last_success_at: float | None = None
+        self.token: int | None = None
+        self.run: RunRecord | None = None
+        """The record of its claim; None before it and where there is none."""
+        self.first: RunRecord | None = None
+        """The run that it is a duplicate of."""
+        self.status: str | None = None
+        """Why it did not run: `duplicate`, `paused`, `skipped` or `unavailable`."""
+        self._lock = Lock()
+        self._left = False
+        self._work: Work | None = None
+        self._tries = 0
+        self._poll = FIRST_POLL_SECONDS
+        self._asked_to_stop = False
+        self._verdict: Verdict | None = None
+        self._renewed_at = 0.0
+
+    @property
+    def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
+        return self.occurrence.trigger
+
+    @property
+    def slot(self) -> int | None:
+        return self.occurrence.slot
+
+    @property
+    def delivery(self) -> str | None:
+        return self.occurrence.delivery
+
+    @property
+    def payload(self) -> object:
+        return self.occurrence.payload
+
+    # -- before
+
+    def enter(self, work: Work) -> Verdict:
+        with self._lock:
+            if self._left:
+                return Verdict(outcome=Outcome.CANCELLED)
+            if self._verdict is None:
+                verdict = self._ask(work)
+                if verdict.outcome is None:
+                    return verdict
+                self._verdict = verdict
+            return self._verdict
+
+    def _ask(self, work: Work) -> Verdict:
+        self._work = work
+        try:
+            return self._enter(self.dispatch.store(), work)
+        except StoreError as error:
+            return self._without_store(error)
+        except Exception as error:  # a `when` that raises
+            self._record_end(Outcome.FAILED, error=error)
+            return Verdict(outcome=Outcome.FAILED, error=error)
+
+    def _enter(self, store: Store, work: Work) -> Verdict:
+        if self.run is None:
+            state = store.jobs().get(self.job.name)
+            self.last_success_at = None if state is None else state.last_success_at
+            paused = state is not None and state.pause is not None
+            refusal = self._claim(store, work, paused)
+            if refusal is not None:
+                return refusal
+        assert self.run is not None
+        exclusive = self.job.policy.overlap != "allow"
+        lock = self.job.name if exclusive else None
+        ttl = self.dispatch.lease_seconds
+        lease = store.acquire(self.run.id, lock, ttl=ttl)
+        if lease.mine:
+            self.token = lease.token if exclusive else None
+            self._keep()
+            return GO
+        if not lease.holder:
+            return self._lost(store)
+        return self._overlap(store, self.run, lease.holder)
+
+    def _claim(self, store: Store, work: Work, paused: bool) -> Verdict | None:
+        """Takes the slot. Returns a verdict where that is the end of it."""
+        occurrence = self.occurrence
+        reason = self._refusal(paused) if occurrence.filtered else None
+        record = RunRecord(
+            id=work.run_id,
+            job=self.job.name,
+            trigger=occurrence.trigger,
+            state="claimed" if reason is None else Outcome.SKIPPED,
+            slot=occurrence.slot,
+            delivery=None if occurrence.delivery is None else _short(occurrence.delivery),
+            attempt=occurrence.attempt or 1,
+            worker=self.dispatch.worker,
+            reason=reason,
+        )
+        claim = store.claim(
+            record,
+            occurrence.keys,
+            keep=self.dispatch.keep_seconds(self.job),
+            ttl=self.dispatch.lease_seconds,
+            reopen=occurrence.reopens,
+        )
+        if not claim.mine:
+            self.status, self.first = "duplicate", claim.run
+            return Verdict(outcome=Outcome.SKIPPED, reason=f"a duplicate of run {claim.run.id}")
+        if reason is not None:
+            self.status = "paused" if paused else "skipped"
+            return Verdict(outcome=Outcome.SKIPPED, reason=reason)
+        self.run = claim.run
+        self.earlier_attempts = claim.run.attempt - 1
+        work.id = claim.run.id
+        return None
+
+    def _refusal(self, paused: bool) -> str | None:
+        """Why it is not to run, whoever else is running."""
+        policy = self.job.policy
+        if paused:
+            return "paused"
+        if policy.environments and self.dispatch.environment not in policy.environments:
+            here = self.dispatch.environment or "not named (set AFTERWORK_ENV)"
+            return f"only in {', '.join(policy.environments)}; this environment is {here}"
+        if policy.between is not None and not policy.between.holds(self.dispatch.clock.now()):
+            return f"only between {policy.between}"
+        if policy.when is not None and not policy.when():
+            return "its condition (when=) is not met"
+        return None
+
+    def _overlap(self, store: Store, run: RunRecord, holder: str) -> Verdict:
+        """Another run of the job is on its way."""
+        job = self.job
+        if job.policy.overlap == "skip":
+            reason = f"run {holder} is still running"
+            self._record_end(Outcome.SKIPPED, reason=reason)
+            self.status = "skipped"
+            return Verdict(outcome=Outcome.SKIPPED, reason=reason)
+        if job.policy.overlap == "replace" and not self._asked_to_stop:
+            self._asked_to_stop = True
+            store.stop(job.name, f"replaced by run {run.id}")
+            self.dispatch.wake(job.name)
+        if not store.wait(run.id, job.name):
+            return self._lost(store)
+        self._keep()
+        wait, self._poll = self._poll, min(self._poll * 2, LONGEST_POLL_SECONDS)
+        return Verdict(wait=wait)
+
+    def _lost(self, store: Store) -> Verdict:
+        """The run was ended by somebody else while it waited."""
+        assert self.run is not None
+        record = store.run(self.run.id)
+        self.run, self.status = None, "skipped"
+        self._drop()
+        reason = "its record is gone" if record is None else record.reason or record.state
+        return Verdict(outcome=Outcome.SKIPPED, reason=reason)
+
+    def _without_store(self, error: StoreError) -> Verdict:
+        self._tries += 1
+        if self._tries < ENTER_TRIES:
+            return Verdict(wait=PAUSE_SECONDS * 2**self._tries)
+        self._report(error, "run")
+        free = not self.occurrence.keys and self.job.policy.overlap == "allow"
+        if free or self.dispatch.runs_without_store:
+            return GO
+        self.status = "unavailable"
+        return Verdict(outcome=Outcome.FAILED, reason="the store is not available", error=error)
+
+    # -- while it runs
+
+    def renew(self) -> None:
+        """Keeps the lease. Where it is lost, or somebody wants the run to end, it is stopped."""
+        run = self.run
+        if run is None:
+            return
+        try:
+            reason = self.dispatch.store().renew(run.id, ttl=self.dispatch.lease_seconds)
+            self._renewed_at = time.monotonic()
+        except StoreError as error:
+            self._report(error, "renew")
+            late = time.monotonic() - self._renewed_at
+            reason = "lease lost" if late > self.dispatch.lease_seconds else None
+        work = self._work
+        if reason is not None and work is not None:
+            self.dispatch.stop(work, reason)
+
+    def _keep(self) -> None:
+        self._renewed_at = time.monotonic()
+        self.dispatch.keep(self)
+
+    def _drop(self) -> None:
+        self.dispatch.drop(self)
+
+    # -- after
+
+    def leave(self, work: Work) -> None:
+        with self._lock:
+            self._left = True
+            self._drop()
+            outcome = work.outcome
+            assert outcome is not None
+            self._record_end(outcome, work.cut, work.error, work)
+            self._work = None
+
+    def _record_end(
+        self,
+        outcome: Outcome,
+        reason: str | None = None,
+        error: BaseException | None = None,
+        work: Work | None = None,
+    ) -> None:
+        run, self.run = self.run, None
+        if run is None:
+            return
+        record = replace(
+            run,
+            state=str(outcome),
+            attempt=self.earlier_attempts + (1 if work is None else work.attempt),
+            duration=None if work is None else work.duration,
+            reason=reason,
+            error=None if error is None else describe(error),
+        )
+        problem = self._try(lambda: self.dispatch.store().finish(record))
+        if isinstance(problem, StoreError):
+            self._report(problem, "record the end of", outcome=str(outcome))
+        elif problem is False:
+            _events.emit(
+                _events.WARNING,
+                "run.lease_lost",
+                job=self.job.name,
+                run_id=run.id,
+                outcome=str(outcome),
+                note="somebody else has ended this run's record; its outcome is only here",
+            )
+
+    def _try(self, call: Callable[[], bool]) -> bool | StoreError:
+        pause = PAUSE_SECONDS
+        for left in reversed(range(FINISH_TRIES)):
+            try:
+                return call()
+            except StoreError as error:
+                if not left:
+                    return error
+                time.sleep(pause)
+                pause *= 2
+        raise AssertionError("the last try returns")
+
+    def _report(self, error: StoreError, doing: str, **fields: str) -> None:
+        self.dispatch.notices.say_each_minute(
+            "store.error", _events.ERROR, error, job=self.job.name, doing=doing, **fields
+        )
+
+
+def describe(error: BaseException) -> str:
+    """An error as records keep it: class and text, not too long."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be had)"
+    name = type(error).__qualname__
+    return (f"{name}: {text}" if text else name)[:MAX_ERROR_LENGTH]
+
+
+def _short(delivery: str) -> str:
+    """A delivery's id, or what stands for a very long one."""
+    if len(delivery) <= 200:
+        return delivery
+    from hashlib import sha256
+
+    return "sha256:" + sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,404 @@
+"""The trigger route: the door for outside schedulers.
+
+1. In this order: method, size, proof, name, body. Nothing runs, and nothing is said of jobs, before
+   the proof is good.
+2. Every answer is JSON and is never cached. A path is served with and without a slash at its end,
+   since some schedulers follow no redirect.
+3. Whatever goes wrong here is answered, and never reaches the server.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from . import _answers, _arguments, _callers, _check, _due, _events, _health, _slots
+from ._answers import Answer
+from ._callers import BadCallError, Call
+from ._current import current_exchange
+from ._drain import deadline
+from ._job_ticket import Occurrence
+from ._loop import current_loop
+from ._verify import TriggerRequest
+from .errors import (
+    InvalidOptionError,
+    StoreError,
+    UnknownJobError,
+    VerificationError,
+    VerifierUnavailableError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from ._asgi import ASGIApp, Receive, Scope, Send
+    from ._dispatch import Dispatch
+    from ._exchange import Exchange
+    from ._job import Job
+    from ._loop import Loop
+    from ._verify import Verifier
+    from ._work import Work
+
+MODES = ("wait", "accept")
+BODY_SECONDS = 30.0
+"""How long a caller may take to send its body."""
+MAX_FIELDS = 50
+"""How many fields of a query are read."""
+PAGES = ("health", "jobs", "tick")
+
+
+class Refused(Exception):
+    """Ends a request with an answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
+class Routes:
+    """The trigger route of one `Afterwork`, an ASGI app. `Afterwork.routes` makes it."""
+
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        wrap: Callable[[ASGIApp], ASGIApp],
+        *,
+        verify: Verifier | Sequence[Verifier] | None,
+        private: bool,
+        mode: str,
+        max_body: int,
+    ) -> None:
+        self._dispatch = dispatch
+        self._private = _check.flag("private", private)
+        self._verifiers = _verifiers(verify, private)
+        self._mode = _check.choice("mode", mode, MODES)
+        self._max_body = _check.count("max_body", max_body)
+        self._app = wrap(self._serve)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+    def beside(self, app: ASGIApp, path: str) -> ASGIApp:
+        """An app that serves this route under `path` and everything else, the lifespan included,
+        with `app`. For frameworks that mount no ASGI apps."""
+        prefix = "/" + path.strip("/")
+        if prefix == "/":
+            raise InvalidOptionError("path", "a prefix such as '/cron'", path)
+
+        async def both(scope: Scope, receive: Receive, send: Send) -> None:
+            local = _local_path(scope) if scope["type"] == "http" else ""
+            if local == prefix or local.startswith(prefix + "/"):
+                root = scope.get("root_path", "") + prefix
+                await self({**scope, "root_path": root}, receive, send)
+            else:
+                await app(scope, receive, send)
+
+        return both
+
+    def __repr__(self) -> str:
+        names = ", ".join(each.name for each in self._verifiers) or "private"
+        return f"<Routes {names}>"
+
+    # -- one request
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _no_lifespan(receive, send)
+            return
+        if scope["type"] != "http":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            answer = await self._answer(scope, receive)
+        except Refused as refused:
+            answer = refused.answer
+        except BadCallError as error:
+            answer = Answer(400, "bad_request", detail=str(error))
+        except StoreError as error:
+            self._say("store.error", error, doing="answer a trigger")
+            answer = _answers.unavailable()
+        except Exception as error:
+            _events.emit(_events.ERROR, "trigger.failed", error, path=scope["path"])
+            answer = Answer(500, "error")
+        await answer.send(send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        loop = current_loop()
+        assert loop is not None, "a server runs a loop"
+        name = _local_path(scope).strip("/")
+        allowed = self._methods(name)
+        if scope["method"] not in allowed:
+            raise Refused(Answer(405, "method_not_allowed", {"Allow": ", ".join(allowed)}))
+        request = TriggerRequest(scope, await self._read(scope, receive, loop))
+        pairs = parse_qsl(
+            bytes(scope.get("query_string", b"")).decode("latin-1"),
+            keep_blank_values=True,
+            max_num_fields=MAX_FIELDS,
+        )
+        query = dict(reversed(pairs))
+        if name == "health":
+            return await self._health(request, loop)
+        if self._private:
+            schedule, call = _callers.identify_dispatch(request)
+            name = name or schedule
+        else:
+            await self._verify(request)
+            call = _callers.identify(request, query)
+        if name == "jobs":
+            return await self._list(request, loop)
+        if name == "tick":
+            return await self._tick(query, request, loop)
+        jobs = self._named(name, call)
+        payload = _arguments.read(request.body, request.header("content-type"))
+        works = [(self._order(job, call, payload), job) for job in jobs]
+        answers = [await self._run(work, job, call, query, request, loop) for work, job in works]
+        return answers[0] if name or len(answers) == 1 else _several(answers)
+
+    def _methods(self, name: str) -> tuple[str, ...]:
+        if name in ("health", "jobs"):
+            return ("GET",)
+        return ("POST",) if self._private else ("GET", "POST")
+
+    async def _read(self, scope: Scope, receive: Receive, loop: Loop) -> bytes:
+        chunks: list[bytes] = []
+
+        async def read() -> None:
+            size = 0
+            while True:
+                message = await receive()
+                chunk = bytes(message.get("body", b""))
+                size += len(chunk)
+                if size > self._max_body:
+                    raise Refused(Answer(413, "too_large"))
+                chunks.append(chunk)
+                if not message.get("more_body", False):
+                    return
+
+        length = TriggerRequest(scope).header("content-length") or "0"
+        if length.isascii() and length.isdigit() and int(length[:20]) > self._max_body:
+            raise Refused(Answer(413, "too_large"))
+        if not await loop.limit(read(), BODY_SECONDS):
+            raise Refused(Answer(408, "too_slow"))
+        return b"".join(chunks)
+
+    # -- proof
+
+    async def _verify(self, request: TriggerRequest) -> None:
+        """Raises `Refused` unless one verifier is content."""
+        reasons: list[str] = []
+        unavailable = False
+        for verifier in self._verifiers:
+            try:
+                await verifier.verify(request)
+                return
+            except VerificationError as error:
+                reasons.append(f"{verifier.name}: {error}")
+            except VerifierUnavailableError as error:
+                unavailable = True
+                self._say("trigger.unavailable", None, verifier=verifier.name, detail=error.detail)
+            except Exception as error:
+                self._say("verifier.failed", error, verifier=verifier.name)
+                reasons.append(f"{verifier.name}: failed")
+        if unavailable:
+            raise Refused(_answers.unavailable())
+        self._dispatch.notices.say_each_minute(
+            "trigger.refused",
+            path=str(request.scope["path"])[:200],
+            client=request.client,
+            reasons=reasons,
+        )
+        raise Refused(Answer(401, "unauthorized", {"WWW-Authenticate": "Bearer"}))
+
+    def _say(self, event: str, error: BaseException | None, **fields: Any) -> None:
+        self._dispatch.notices.say_each_minute(event, _events.ERROR, error, **fields)
+
+    # -- jobs
+
+    def _named(self, name: str, call: Call) -> list[Job[..., Any]]:
+        """The jobs that are meant. Raises `Refused`."""
+        if name:
+            try:
+                return [self._dispatch.jobs.get(name)]
+            except UnknownJobError as error:
+                self._say("trigger.unknown_job", None, detail=str(error))
+                raise Refused(Answer(404, "unknown_job")) from None
+        if call.expression is None:
+            raise BadCallError("name a job in the path, or send x-vercel-cron-schedule")
+        wanted = " ".join(call.expression.split())
+        found = [
+            job
+            for job in self._dispatch.jobs
+            if job.schedule is not None and str(job.schedule) == wanted
+        ]
+        if not found:
+            self._say("trigger.unknown_job", None, detail=f"no job has the schedule {wanted!r}")
+            raise Refused(Answer(404, "unknown_job"))
+        return found
+
+    def _order(self, job: Job[..., Any], call: Call, payload: Any) -> Work:
+        kwargs = _arguments.bind(job.fn, payload)
+        now = self._dispatch.clock.now()
+        slot = call.slot
+        if slot is None and not call.manual:
+            slot = _arguments.slot_in(job.fn, payload)
+        manual = call.manual
+        schedule = job.schedule
+        if slot is not None and slot > now + _slots.MAX_EARLY_SECONDS:
+            slot, manual = None, True  # Cloud Scheduler's run by hand has the next slot's time
+        if slot is None and not manual and schedule is not None:
+            tolerance = _due.grace_of(job, schedule, now)
+            slot = _slots.most_recent(schedule, now, tolerance)
+            manual = slot is None and call.delivery is None
+        occurrence = Occurrence(
+            "manual" if manual else "http",
+            slot=None if slot is None or manual else int(slot),
+            delivery=call.delivery,
+            caller=call.caller,
+            attempt=call.attempt,
+            reopens=call.retries,
+            filtered=True,
+            payload=payload,
+        )
+        return self._dispatch.order(job, occurrence, (), kwargs)
+
+    async def _run(
+        self,
+        work: Work,
+        job: Job[..., Any],
+        call: Call,
+        query: dict[str, str],
+        request: TriggerRequest,
+        loop: Loop,
+    ) -> Answer:
+        ticket: Any = work.ticket
+        exchange = _exchange()
+        if self._mode_of(job, query, request) == "accept":
+            await self._dispatch.accept(work, exchange, loop)
+            return _answers.accepted(work, ticket)
+        self._dispatch.begin(work, loop, deadline(exchange, budget=False))
+        await self._dispatch.see_through(work, loop)
+        return _answers.ended(work, ticket, call)
+
+    def _mode_of(
+        self, job: Job[..., Any] | None, query: dict[str, str], request: TriggerRequest
+    ) -> str:
+        if job is not None and job.policy.mode is not None:
+            return job.policy.mode
+        asked = query.get("mode")
+        if asked is not None:
+            if asked not in MODES:
+                raise BadCallError("mode is 'wait' or 'accept'")
+            return asked
+        prefer = request.header("prefer") or ""
+        return "accept" if "respond-async" in prefer.lower() else self._mode
+
+    # -- pages
+
+    async def _tick(self, query: dict[str, str], request: TriggerRequest, loop: Loop) -> Answer:
+        """Runs what is due, all at once. One that fails does not stop the others."""
+        dispatch = self._dispatch
+        exchange = _exchange()
+        now = dispatch.clock.now()
+        due = await dispatch.ask(loop, lambda: _due.sweep(dispatch, now))
+        call = Call("tick")
+        works = [
+            dispatch.order(job, Occurrence("schedule", slot=slot, filtered=True))
+            for job, slot in due
+        ]
+        entries: list[dict[str, Any]] = []
+        if self._mode_of(None, query, request) == "accept":
+            for work in works:
+                await dispatch.accept(work, exchange, loop)
+                entries.append(_answers.accepted(work, _ticket(work)).body)
+            return Answer(202 if entries else 200, "accepted" if entries else "ok", runs=entries)
+        end = deadline(exchange, budget=False)
+        await dispatch.see_all_through(works, loop, end)
+        for work in works:
+            entries.append(_answers.ended(work, _ticket(work), call).body)
+        failed = [each for each in entries if each["status"] not in _answers.NO_FAILURES]
+        return Answer(200, "failed" if failed else "ok", runs=entries)
+
+    async def _list(self, request: TriggerRequest, loop: Loop) -> Answer:
+        _, entries = await self._check(loop)
+        base = request.url.partition("?")[0].rstrip("/").removesuffix("/jobs")
+        for each in entries:
+            each["url"] = f"{base}/{each['job']}"
+        return Answer(200, "ok", jobs=entries)
+
+    async def _health(self, request: TriggerRequest, loop: Loop) -> Answer:
+        verdict, entries = await self._check(loop)
+        code = 200 if verdict == _health.OK else 503
+        if not await self._is_known(request):
+            return Answer(code, verdict)
+        return Answer(code, verdict, jobs=entries)
+
+    async def _check(self, loop: Loop) -> tuple[str, list[dict[str, Any]]]:
+        dispatch = self._dispatch
+        return await dispatch.ask(loop, lambda: _health.check(dispatch, dispatch.clock.now()))
+
+    async def _is_known(self, request: TriggerRequest) -> bool:
+        for verifier in self._verifiers:
+            try:
+                await verifier.verify(request)
+                return True
+            except Exception:  # the verdict is for everybody, so nobody is refused
+                continue
+        return False
+
+
+def _verifiers(verify: Any, private: bool) -> tuple[Verifier, ...]:
+    several: tuple[Any, ...] = tuple(verify) if isinstance(verify, (list, tuple)) else (verify,)
+    if verify is None or not several:
+        if private:
+            return ()
+        raise InvalidOptionError(
+            "verify",
+            "a Verifier or a list of them, such as Bearer.from_env('CRON_SECRET'), since nobody "
+            "else may trigger jobs",
+            verify,
+        )
+    if private:
+        raise InvalidOptionError("verify", "left out with private=True", verify)
+    for each in several:
+        if not (hasattr(each, "verify") and hasattr(each, "name")) or isinstance(each, type):
+            raise InvalidOptionError("verify", "a Verifier or a list of them", each)
+    return several
+
+
+def _local_path(scope: Scope) -> str:
+    """The path below the place where an app is mounted. Some frameworks leave that place at the
+    path's beginning, as the ASGI specification wants it, and some take it off."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :]
+    return path
+
+
+def _exchange() -> Exchange:
+    exchange = current_exchange.get()
+    assert exchange is not None, "the route is wrapped by the middleware"
+    return exchange
+
+
+def _ticket(work: Work) -> Any:
+    return work.ticket
+
+
+def _several(answers: list[Answer]) -> Answer:
+    """One answer about several runs: the first that is a failure decides."""
+    worst = max(answers, key=lambda answer: answer.code)
+    return Answer(
+        worst.code,
+        str(worst.body["status"]),
+        worst.headers,
+        runs=[answer.body for answer in answers],
+    )
+
+
+async def _no_lifespan(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})
