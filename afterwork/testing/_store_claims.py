@@ -139,7 +139,7 @@ class ClaimTests(StoreTests):
         first = claim(store, keys=["slot"], keep=MEDIUM).run.id
         end(store, first, "failed")
         assert claim(store, keys=["slot", "delivery"], reopen=True).mine
-        self.advance(store, 2 * MEDIUM)
+        self.advance(store, MEDIUM + SHORT)
         assert claim(store, keys=["slot"]).run.id == first
         assert claim(store, keys=["delivery"]).run.id == first
 

@@ -214,7 +214,7 @@ class LeaseTests(StoreTests):
         dead = [claimed(store, ttl=MEDIUM, slot=9) for _ in range(2)]
         for lock, run in zip(("a", "b"), dead, strict=True):
             assert store.wait(run, lock)
-        self.advance(store, 2 * MEDIUM)
+        self.advance(store, MEDIUM + SHORT)
 
         assert store.wait(claimed(store, slot=1), "a")
         assert seen(store, dead[0]).state == "abandoned"

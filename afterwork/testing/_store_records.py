@@ -95,7 +95,7 @@ class RunTests(StoreTests):
         holder, waiting = holding(store, "a", ttl=MEDIUM), claimed(store, ttl=MEDIUM, slot=9)
         assert store.wait(waiting, "a")
         ended(store, ttl=SHORT)
-        self.advance(store, 2 * MEDIUM)
+        self.advance(store, MEDIUM + SHORT)
 
         reaped = store.reap()
         assert {run.id for run in reaped} == {holder, waiting}
@@ -151,7 +151,7 @@ class PruneTests(StoreTests):
     def test_pruning_by_age(self) -> None:
         store = self.opened()
         old, live = ended(store), claimed(store)
-        self.advance(store, MEDIUM)
+        self.advance(store, MEDIUM + SHORT)
         young = ended(store)
         assert self.pruned(store, age=LONG, keep=10) == 0
         assert self.pruned(store, age=MEDIUM, keep=10) == 1
