@@ -4,7 +4,8 @@
    apart. They are two things: a lease that has ended says nothing about the slot.
 2. Every time that is compared with another is the store's own. Callers give durations.
 3. A run that is not over is alive until a moment, which whoever runs it keeps moving ahead. Once
-   that moment has passed, anybody may mark it as abandoned.
+   that moment has passed, anybody may mark it as abandoned, and whoever finds it in the way does.
+   Until then it may go on: a late `renew` or `finish` of a run that nobody has marked counts.
 4. Each method is one atomic step, may be called from any thread, and may block for a few seconds at
    most. It raises `StoreError` where it could not be done; then nothing was changed, or, where the
    answer got lost on its way, calling again with the same arguments gives it.
@@ -12,6 +13,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 TYPE_CHECKING = False
@@ -30,8 +32,27 @@ LIVE = (CLAIMED, RUNNING)
 REOPENABLE = ("failed", "timed_out", "cancelled", "abandoned")
 """The outcomes after which the same delivery may come again and be a next attempt."""
 
+FAILURES = ("failed", "timed_out", "abandoned")
+"""The outcomes that count for `failures_in_a_row`. Only `succeeded` sets it back."""
+
+LEASE_LOST = "lease lost"
+"""What `renew` answers to a run that is not live any more."""
+DIED = "not renewed in time"
+"""The reason of a run that was marked as abandoned."""
+NEWER_WAITS = "a newer one waits"
+"""The reason of a run that was skipped in favour of another in the waiting place."""
+
 MAX_ERROR_LENGTH = 2000
 """How many characters of an error are kept."""
+_NO_TEXT = re.compile(r"[\0\ud800-\udfff]")
+
+
+def kept_error(error: str | None) -> str | None:
+    """What a store keeps of an error: its beginning, without what no database takes. An odd
+    character must not be the reason why the end of a run is not written."""
+    if error is None:
+        return None
+    return _NO_TEXT.sub("\ufffd", error[:MAX_ERROR_LENGTH])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +108,7 @@ class Lease:
     """What became of asking for a lease."""
 
     holder: str
-    """The id of the run that holds it."""
+    """The id of the run that holds it, or, where nobody does, of the one that waits for it."""
     mine: bool
     token: int = 0
     """Grows with every holder, so that a late write of an old holder can be refused (fencing)."""
@@ -116,6 +137,7 @@ class JobState:
     """The run that ended last; skipped and missed ones do not count."""
     last_success_at: float | None = None
     failures_in_a_row: int = 0
+    """How many ended with one of `FAILURES` since the last success; others change nothing."""
     pause: Pause | None = None
     """None too once its time is over."""
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -156,8 +178,9 @@ class Store(Protocol):
         The keys are kept for `keep` seconds and no longer count after that. If one is taken, the
         answer is the run that has it, and `mine` is False; but with `reopen`, a run that ended with
         one of `REOPENABLE` becomes `claimed` again under its old id, with the attempt
-        `max(old + 1, run.attempt)`, `run`'s worker and trigger, and no end; then `mine` is True.
-        A key of a live run that has died counts as a key of an abandoned one.
+        `max(old + 1, run.attempt)`, `run`'s worker and trigger, no start and no end, alive for
+        `ttl` seconds; then `mine` is True, and those of the keys that nobody else has are kept
+        anew. A live run that has died and has a key is marked as abandoned first.
 
         A new run is stored as given, but for `claimed_at`, which is now, and for `alive_until`,
         which is `ttl` seconds from now. If its state is an outcome, it is over: `ended_at` is now,
@@ -178,8 +201,9 @@ class Store(Protocol):
     def wait(self, run_id: str, lock: str) -> bool:
         """Puts a claimed run in the one waiting place of a lock. Returns False if there waits one
         with a newer slot: then this run is over, `skipped`. Otherwise the one that waited before is
-        skipped, and True returned. A run without a slot is newer than all that came before it. One
-        that has died does not wait."""
+        skipped, and True returned. A run without a slot is newer than all that came before it, and
+        older than all that come after it. One that has died does not wait. Returns False for a
+        run that is not `claimed`, too."""
         ...
 
     def stop(self, lock: str, reason: str) -> bool:
@@ -196,7 +220,8 @@ class Store(Protocol):
     def finish(self, run: RunRecord) -> bool:
         """Writes the end of a live run: state, attempt, duration, reason and error are `run`'s,
         `ended_at` is now. Counts it, and lets go of its lock and its waiting place. Returns False,
-        with nothing changed, if it was not live any more."""
+        with nothing changed, if it was not live any more, or is a later attempt by now: then
+        somebody else has reopened it."""
         ...
 
     def reap(self) -> list[RunRecord]:
@@ -225,8 +250,9 @@ class Store(Protocol):
     def prune(self, *, age: float, keep: int) -> int:
         """Deletes records of runs that ended more than `age` seconds ago, and of each job all but
         the newest `keep` that are over; keys and notes whose time has passed, too. Never a live
-        run, a job's state or its counts. Returns how many records it deleted. One call deletes a
-        bounded number; call again while the answer is not 0."""
+        run, one that has a key which still counts, a job's state or its counts. Returns how many
+        records it deleted. One call deletes a bounded number; call again while the answer is not 0.
+        """
         ...
 
     # -- jobs

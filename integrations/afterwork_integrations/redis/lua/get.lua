@@ -1,0 +1,2 @@
+-- key
+return kept('notes', ARGV[1])

@@ -1,0 +1,2 @@
+-- names of jobs
+for _, job in ipairs(ARGV) do know(job) end
