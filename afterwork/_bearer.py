@@ -12,7 +12,7 @@ from .errors import InvalidOptionError, VerificationError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import ClassVar, Self
+    from typing import Self
 
     from ._verify import TriggerRequest
 
@@ -25,7 +25,7 @@ class _Shared:
 
     __slots__ = ("_keys", "_open")
 
-    name: ClassVar[str]
+    name: str
     _keys: Keyring | EnvKeyring
     _open: EnvKeyring | None
 
