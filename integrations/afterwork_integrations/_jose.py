@@ -10,11 +10,16 @@ import base64
 import binascii
 import json
 import math
+import re
 from typing import Any
 
-from afterwork.errors import VerificationError
+from afterwork.errors import InvalidOptionError, VerificationError
 
 PARTS = 3
+MAX_LEEWAY = 300
+"""Seconds. Clocks that differ by more want to be set, and tokens live not much longer."""
+
+_BASE64URL = re.compile(rb"[A-Za-z0-9_-]*")
 
 
 class Token:
@@ -66,6 +71,16 @@ def check_times(claims: dict[str, Any], now: float, leeway: float, *, nbf: bool)
         raise VerificationError("issued_in_future", f"{ahead:.0f} s ahead of this clock")
 
 
+def check_leeway(leeway: object) -> float:
+    """Seconds by which two clocks may differ, from 0 to 300, or `InvalidOptionError`."""
+    expected = f"a number of seconds from 0 to {MAX_LEEWAY}"
+    if isinstance(leeway, bool) or not isinstance(leeway, (int, float)):
+        raise InvalidOptionError("leeway", expected, leeway)
+    if not 0 <= leeway <= MAX_LEEWAY:
+        raise InvalidOptionError("leeway", expected, leeway)
+    return float(leeway)
+
+
 def told(value: object) -> str:
     """A claim as the log may show it: on one line, and not longer than one."""
     text = ascii(value)
@@ -86,8 +101,10 @@ def _time(claims: dict[str, Any], name: str) -> float:
 
 
 def _decode(part: bytes, what: str) -> bytes:
+    if not _BASE64URL.fullmatch(part):
+        raise malformed(f"its {what} is not base64url")
     try:
-        decoded = base64.b64decode(part + b"=" * (-len(part) % 4), b"-_", validate=True)
+        decoded = base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4))
     except binascii.Error:
         raise malformed(f"its {what} is not base64url") from None
     if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part:

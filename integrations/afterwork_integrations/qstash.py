@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from afterwork.errors import InvalidOptionError, VerificationError
 from afterwork.verify import SYSTEM_CLOCK, Clock, TriggerRequest, check_secret, sole_header
 
-from ._jose import Token, check_times, told
+from ._jose import Token, check_leeway, check_times, told
 
 __all__ = ["QStashSignature"]
 
@@ -42,7 +42,7 @@ class QStashSignature:
         the request's path and query are put behind it. Either way they are compared to the letter,
         so that a slash more or another query is refused (`wrong_url`; the log has both).
     `leeway`
-        Default 10.0: seconds by which the two clocks may differ, zero or more.
+        Default 10.0: seconds by which the two clocks may differ, from 0 to 300.
     `clock`
         For tests.
 
@@ -69,9 +69,7 @@ class QStashSignature:
     ) -> None:
         self._keys = [_key("current_key", current_key), _key("next_key", next_key)]
         self._url = None if url is None else _base(url)
-        if isinstance(leeway, bool) or not isinstance(leeway, (int, float)) or not leeway >= 0:
-            raise InvalidOptionError("leeway", "a number of seconds, zero or more", leeway)
-        self._leeway = leeway
+        self._leeway = check_leeway(leeway)
         self._clock = clock
 
     @classmethod

@@ -86,7 +86,7 @@ class StandardWebhooks:
         return cls(*secrets, tolerance=tolerance, clock=clock)
 
     def __repr__(self) -> str:
-        return f"<StandardWebhooks, {len(self._keys)} secrets>"
+        return f"<StandardWebhooks, number of secrets: {len(self._keys)}>"
 
     async def verify(self, request: TriggerRequest) -> str:
         """Returns the number of the secret that it was signed with. Raises `VerificationError`."""
