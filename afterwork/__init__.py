@@ -9,8 +9,11 @@
     Host, HostInfo      how work may outlive a response on a platform
     Reporter            receives finished runs
     Cron, Every         when a schedule fires, in real time zones
+    Bearer, HeaderSecret, Verifier              who may trigger a job
+    MemoryStore, SQLiteStore, Store             where claims and run records are kept
 
-Errors are in `afterwork.errors`, the test kit in `afterwork.testing`.
+Errors are in `afterwork.errors`, the test kit in `afterwork.testing`. Who writes a verifier or a
+store of their own finds the rest in `afterwork.verify` and `afterwork.stores`.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._after import after, current_run
     from ._afterwork import Afterwork
+    from ._bearer import Bearer, HeaderSecret
     from ._cron import Cron
     from ._every import Every
     from ._hosts import Host, HostInfo
@@ -27,21 +31,31 @@ if TYPE_CHECKING:
     from ._response import ResponseInfo
     from ._retry import Retry
     from ._run import Reporter, Run
+    from ._store import Store
+    from ._store_memory import MemoryStore
+    from ._store_sqlite import SQLiteStore
+    from ._verify import Verifier
     from ._work import Deferred
 
 __all__ = [
     "AfterMiddleware",
     "Afterwork",
+    "Bearer",
     "Cron",
     "Deferred",
     "Every",
+    "HeaderSecret",
     "Host",
     "HostInfo",
+    "MemoryStore",
     "Outcome",
     "Reporter",
     "ResponseInfo",
     "Retry",
     "Run",
+    "SQLiteStore",
+    "Store",
+    "Verifier",
     "after",
     "current_run",
 ]
@@ -50,25 +64,34 @@ __all__ = [
 _HOMES = {
     "AfterMiddleware": "_middleware",
     "Afterwork": "_afterwork",
+    "Bearer": "_bearer",
     "Cron": "_cron",
     "Deferred": "_work",
     "Every": "_every",
+    "HeaderSecret": "_bearer",
     "Host": "_hosts",
     "HostInfo": "_hosts",
+    "MemoryStore": "_store_memory",
     "Outcome": "_outcome",
     "Reporter": "_run",
     "ResponseInfo": "_response",
     "Retry": "_retry",
     "Run": "_run",
+    "SQLiteStore": "_store_sqlite",
+    "Store": "_store",
+    "Verifier": "_verify",
     "after": "_after",
     "current_run": "_after",
 }
 
 
+_MODULES = ("errors", "stores", "testing", "verify")
+
+
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
-    if name in ("errors", "testing"):
+    if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     home = _HOMES.get(name)
     if home is None:
@@ -79,4 +102,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "errors", "testing"]
+    return [*__all__, *_MODULES]

@@ -54,6 +54,13 @@ class TriggerRequest:
         if host is None:
             name, port = scope.get("server") or ("localhost", None)
             host = name if port is None else f"{name}:{port}"
+        return f"{scope.get('scheme', 'http')}://{host}{self.target}"
+
+    @property
+    def target(self) -> str:
+        """The path and the query of the address, as the caller wrote them. No proxy's business, so
+        that with a known scheme and host it gives the address that the caller meant."""
+        scope = self.scope
         raw = scope.get("raw_path")
         if raw is None:
             from urllib.parse import quote
@@ -62,7 +69,7 @@ class TriggerRequest:
         else:
             path = bytes(raw).partition(b"?")[0].decode("latin-1")
         query = bytes(scope.get("query_string", b"")).decode("latin-1")
-        return f"{scope.get('scheme', 'http')}://{host}{path}{'?' if query else ''}{query}"
+        return f"{path}{'?' if query else ''}{query}"
 
     @property
     def client(self) -> str | None:

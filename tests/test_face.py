@@ -12,16 +12,22 @@ import afterwork.testing
 FACE = {
     "AfterMiddleware",
     "Afterwork",
+    "Bearer",
     "Cron",
     "Deferred",
     "Every",
+    "HeaderSecret",
     "Host",
     "HostInfo",
+    "MemoryStore",
     "Outcome",
     "Reporter",
     "ResponseInfo",
     "Retry",
     "Run",
+    "SQLiteStore",
+    "Store",
+    "Verifier",
     "after",
     "current_run",
 }
@@ -32,7 +38,9 @@ def test_the_face_is_exactly_the_list() -> None:
     assert {name for name in dir(afterwork) if not name.startswith("_")} == {
         *FACE,
         "errors",
+        "stores",
         "testing",
+        "verify",
     }
 
 

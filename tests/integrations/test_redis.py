@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import redis
+from afterwork_integrations.redis import RedisStore
 from redis.cluster import RedisCluster
 
 from afterwork.errors import InvalidOptionError, StoreError
 from afterwork.stores import Store
 from afterwork.testing._store_tests import claim, claimed, end, ended, record
-from afterwork_integrations.redis import RedisStore
 from tests.contracts.store import SharedStoreContract, StoreContract
 from tests.services import Proxy, own_redis, redis_url
 

@@ -487,7 +487,9 @@ async def test_a_body_is_given_to_the_job() -> None:
 
     body = {"account_id": 5, "force": True}
     assert (await call("/sync_one", json=body))[0] == 200
-    assert (await call("/raw", content=b"\xff\x00", headers={"content-type": "image/png"}))[0] == 200
+    assert (await call("/raw", content=b"\xff\x00", headers={"content-type": "image/png"}))[
+        0
+    ] == 200
     assert (await call("/raw", json=[1, 2]))[0] == 200
     assert seen == [(5, True, body), b"\xff\x00", [1, 2]]
 
@@ -645,4 +647,4 @@ async def _stream(chunks: Any) -> Any:
         yield chunk
 
 
-assert NOON == datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC)
+assert datetime(2026, 3, 10, 12, 0, 5, tzinfo=UTC) == NOON
