@@ -138,7 +138,7 @@ async def test_one_run_waits_and_it_is_the_newest() -> None:
     calls = []
     for count, work in enumerate(works):
         calls.append(asyncio.create_task(caller(work)("/job")))
-        await until(lambda count=count: len(work.store.runs()) == count + 1)
+        await until(lambda count=count: len(works[0].store.runs()) == count + 1)
         if count == 1:
             await until(lambda: works[0].store.runs(state="claimed"))
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from afterwork import AfterMiddleware, Retry, after, current_run
+from afterwork import AfterMiddleware, MemoryStore, Retry, after, current_run
 from afterwork.errors import PermanentFailure, RetryLater
 from tests.jobs.support import GOOD, NOON, Caller, at, caller, new_work, until
 from tests.support import events, fields
@@ -96,17 +97,17 @@ async def test_a_redelivery_after_a_failure_is_the_next_attempt_of_the_same_run(
     async def nightly() -> None:
         attempts.append(current_run().attempt)
         if len(attempts) == 1:
-            raise RuntimeError("the secret is 42")
+            raise RuntimeError("the secret is hush")
 
     call = caller(work)
     status, first = await call("/nightly", headers=QSTASH)
     assert (status, first["status"]) == (500, "failed")
     assert first["error"] == "RuntimeError"
-    assert "42" not in json.dumps(first)
+    assert "hush" not in json.dumps(first)
     failed = work.store.run(first["run_id"])
     assert failed is not None
     assert (failed.attempt, failed.state) == (1, "failed")
-    assert failed.error == "RuntimeError: the secret is 42"
+    assert failed.error == "RuntimeError: the secret is hush"
 
     work.pipeline.clock.advance(2 * 3600)  # type: ignore[attr-defined]  # QStash comes back later
     status, second = await call("/nightly", headers={**QSTASH, "upstash-retried": "1"})
@@ -267,15 +268,24 @@ async def test_a_client_that_leaves_does_not_end_the_run() -> None:
 
 async def test_a_client_that_leaves_while_the_store_is_asked_costs_nothing() -> None:
     """T9: also in mode `accept`, before anything was decided."""
-    work = new_work()
+    asked, go = threading.Event(), threading.Event()
+
+    class Slow(MemoryStore):
+        def claim(self, *args: Any, **kwargs: Any) -> Any:
+            asked.set()
+            go.wait(10)
+            return super().claim(*args, **kwargs)
+
+    work = new_work(store=Slow())
     ran: list[int] = []
     work.cron(HOUR, name="nightly", mode="accept")(lambda: ran.append(1))
     serving = asyncio.create_task(
         work.routes(verify=_token())(httpx_request("/nightly"), _receive, _send)
     )
-    await until(lambda: work.pipeline.queues)
+    await until(asked.is_set)
 
     serving.cancel()
+    asyncio.get_running_loop().call_soon(go.set)  # once the call knows that it is cancelled
     with contextlib.suppress(asyncio.CancelledError):
         await serving
 
