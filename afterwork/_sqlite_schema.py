@@ -142,9 +142,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     for statements in MIGRATIONS[version:]:
         for statement in statements:
             connection.execute(statement)
-    if version < len(MIGRATIONS):
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    # Also where nothing is new: a file that cannot be written is to be noticed now.
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {max(version, len(MIGRATIONS))}")
     connection.execute("COMMIT")
 
 

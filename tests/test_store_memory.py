@@ -43,6 +43,7 @@ def test_it_does_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None
     store = MemoryStore(clock=clock)
     live = claimed(store)
     kept = claim(store, record(state="missed"), ["k"], keep=60).run.id
+    newest = ""
     for number in range(100):
         newest = ended(store, slot=number)
         store.put(f"note {number}", "", ttl=1)
