@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from afterwork import _sqlite_file, _sqlite_schema
+from afterwork import _local_store, _sqlite_file, _sqlite_schema
 from afterwork._store_sqlite import SQLiteStore
 from afterwork.errors import InvalidOptionError, StoreError
 from afterwork.testing._store_tests import (
@@ -73,10 +73,10 @@ def database(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, timeout=0)
 
 
-def refused(path: Path, **options: float) -> str:
+def refused(path: Path) -> str:
     """What opening a file is refused with."""
     with pytest.raises(StoreError) as caught:
-        SQLiteStore(path, **options).open()
+        SQLiteStore(path).open()
     assert caught.value.store == f"sqlite:///{path}"
     message = str(caught.value)
     assert message.startswith(f"the store sqlite:///{path} could not open: ")
@@ -378,7 +378,7 @@ def test_a_full_disk_is_named_and_nothing_is_half_done(store: SQLiteStore) -> No
     connection = store._file._connection
     assert connection is not None
     connection.execute("PRAGMA max_page_count = 1")
-    done = []
+    done: list[str] = []
     with pytest.raises(StoreError, match="could not claim a run: the disk is full. Free some"):
         while len(done) < 1000:
             done.append(claim(store, keys=[str(len(done))]).run.id)
@@ -438,7 +438,8 @@ def test_a_connection_of_another_process_is_not_touched(
     """Where something forked without telling Python before."""
     of_parent = store._file._connection
     assert of_parent is not None
-    monkeypatch.setattr(_sqlite_file, "_OF_PARENTS", kept := [])
+    kept: list[sqlite3.Connection] = []
+    monkeypatch.setattr(_sqlite_file, "_OF_PARENTS", kept)
     monkeypatch.setattr(os, "getpid", lambda: 1)
     assert claim(store).mine
     assert kept == [of_parent]
@@ -449,13 +450,33 @@ def test_a_connection_of_another_process_is_not_touched(
 
 
 def test_threads_that_end_leave_no_connection(path: Path, store: SQLiteStore) -> None:
-    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
-        in_threads(lambda _: claimed(store) and None, 4)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+        in_threads(lambda index: store.put(str(index), ""))
+    # one each for the file, -wal and -shm
+    assert len(handles(path)) == 3
+    store.close()
+    assert handles(path) == []
+
+
+def handles(path: Path) -> list[str]:
+    """What this process has open of the files of a store."""
+    names = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
+    return [name for name in names if name.startswith(os.path.realpath(path))]
 
 
 # -- speed
+
+
+def test_one_call_of_prune_deletes_a_bounded_number(
+    store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_local_store, "PRUNED_AT_ONCE", 10)
+    for job in ("a", "b", "c"):
+        for _ in range(9):
+            ended(store, job=job)
+    assert [store.prune(age=LONG, keep=1) for _ in range(4)] == [10, 10, 4, 0]
+    assert [run.job for run in store.runs()] == ["c", "b", "a"]
+    assert [store.prune(age=-1, keep=1) for _ in range(2)] == [3, 0]
 
 
 def test_no_step_reads_a_whole_table(store: SQLiteStore) -> None:

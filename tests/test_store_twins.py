@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
-from afterwork._store import REOPENABLE, RunRecord, Store
+from afterwork._store import CLAIMED, REOPENABLE, RunRecord, Store
 from afterwork._store_memory import MemoryStore
 from afterwork._store_sqlite import SQLiteStore
 from tests.clock import HandClock
@@ -82,13 +82,14 @@ class Twins(RuleBasedStateMachine):
             id=f"{self.number:04}",
             job=job,
             trigger="manual",
+            state=over or CLAIMED,
             slot=slot,
             attempt=attempt,
             worker=f"w{self.number}",
-            **({"state": over} if over else {}),
         )
-        for _ in range(1 + again):
-            answer = self.both(lambda s: s.claim(run, keys, keep=keep, ttl=ttl, reopen=reopen))
+        for _ in range(again):
+            self.both(lambda s: s.claim(run, keys, keep=keep, ttl=ttl, reopen=reopen))
+        answer = self.both(lambda s: s.claim(run, keys, keep=keep, ttl=ttl, reopen=reopen))
         found: str = answer.run.id
         return found
 
