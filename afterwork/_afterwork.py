@@ -92,6 +92,19 @@ class Afterwork:
         that did not succeed, and slow ones), `"all"` or `"none"`. Jobs always do.
     `slow`
         Seconds from which on a callback counts as slow; default 10.
+    `scheduler`
+        Whether jobs with a schedule run in this process by themselves. `"auto"` (default): where
+        the server runs a lifespan and the host does not freeze the process. True: the same, but a
+        host that cannot is an error in the log. False: never; something calls the trigger route.
+        Several workers and replicas may all run one: with one store, each slot runs once.
+    `start_delay`
+        Seconds from the app's start to the scheduler's; default 0.
+    `ready`
+        A function, sync or async, that says whether the scheduler may begin; it is asked each
+        second until it does. Default None: at once.
+    `keep`, `keep_for`
+        How many records of ended runs are kept for each job, default 1000, and for how long,
+        seconds or a text, default `"30d"`. A scheduler has older ones deleted each hour.
     `clock`
         What tells the time, for tests: see `afterwork.testing.FakeClock`.
 
@@ -295,6 +308,10 @@ class Afterwork:
         def register(fn: Callable[P, R]) -> Job[P, R]:
             job = Job(fn, policy, dispatch.ticket)
             dispatch.jobs.add(job)
+            if schedule is not None and self.pipeline.scheduler is None:
+                from ._scheduler import Scheduler
+
+                self.pipeline.scheduler = Scheduler(dispatch)
             return job
 
         return register

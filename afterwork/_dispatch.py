@@ -12,16 +12,17 @@ import time
 from contextvars import copy_context
 from threading import Lock
 
-from . import _closing, _events, _kinds, _slots
+from . import _closing, _events, _kinds, _report, _slots
 from ._callback_ticket import CallbackTicket
 from ._current import current_exchange
-from ._job_ticket import JobTicket, Occurrence
+from ._job_ticket import TRIGGERS, JobTicket, Occurrence
 from ._jobs import Jobs
 from ._keeper import Keeper
 from ._loop import current_loop
+from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
-from ._work import Work
+from ._work import DONE, Work
 from .errors import QueueClosedError, StoreError
 
 TYPE_CHECKING = False
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ._clock import Clock
     from ._exchange import Exchange
     from ._job import Job
+    from ._job_ticket import Trigger
     from ._loop import Loop, Signal
     from ._notices import Notices
     from ._pipeline import Pipeline
@@ -184,6 +186,20 @@ class Dispatch:
         await self.see_through(work, loop)
         return Run(work, self.clock)
 
+    def launch(self, work: Work, loop: Loop) -> None:
+        """Starts an ordered run for which nobody waits."""
+        if loop.detaches:
+            self.begin(work, loop, None)
+        else:
+            drain = current_loop()
+            assert drain is not None
+
+            async def see_through() -> None:
+                self.begin(work, drain, None)
+                await self.see_through(work, drain)
+
+            loop.background(see_through)
+
     async def see_through(self, work: Work, loop: Loop) -> None:
         """Waits until a run, and all that it queued, is over. On asyncio it goes on where the
         waiter is cancelled; on trio the waiter waits on."""
@@ -291,6 +307,25 @@ class Dispatch:
         self._kept.pop(ticket, None)
         self._keeper.drop(ticket.renew)
 
+    def reap(self) -> None:
+        """Takes down the runs whose process died, and says so as of any other end. Blocks; raises
+        `StoreError`."""
+        for record in self.store().reap():
+            job = self.jobs.get(record.job) if record.job in self.jobs else None
+            if job is None:
+                _events.emit(_events.ERROR, "run.abandoned", None, job=record.job, run_id=record.id)
+                continue
+            occurrence = Occurrence(
+                _trigger(record.trigger), slot=record.slot, delivery=record.delivery
+            )
+            work = self.order(job, occurrence)
+            work.id = record.id
+            work.state = DONE
+            work.outcome = Outcome.ABANDONED
+            work.cut = record.reason
+            work.attempt = record.attempt
+            _report.report(work, self.pipeline.settings, self.clock)
+
     def wake(self, job: str) -> None:
         """Lets this process' runs of a job ask at once whether they have to end."""
         for ticket in list(self._kept):
@@ -300,6 +335,13 @@ class Dispatch:
     def stop(self, work: Work, reason: str) -> None:
         """Asks a run of this process to end."""
         self.pipeline.soon(_stop, work, self.pipeline, reason)
+
+
+def _trigger(text: str) -> Trigger:
+    for trigger in TRIGGERS:
+        if trigger == text:
+            return trigger
+    return "manual"  # of a version that knew more
 
 
 def _stop(work: Work, pipeline: Pipeline, reason: str) -> None:

@@ -26,12 +26,14 @@ from .errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Literal
+    from typing import Any, Literal, TypeAlias
 
     from ._dispatch import Dispatch
     from ._job import Job
     from ._store import Store
     from ._work import Work
+
+    Trigger: TypeAlias = Literal["after", "schedule", "http", "manual", "retry"]
 
 ENTER_TRIES = 3
 """How often the store is asked before it counts as down."""
@@ -40,6 +42,9 @@ PAUSE_SECONDS = 0.2
 """Between two tries; it doubles."""
 FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
+
+
+TRIGGERS: tuple[Trigger, ...] = ("after", "schedule", "http", "manual", "retry")
 
 
 class Occurrence:
@@ -177,6 +182,7 @@ class JobTicket:
             state = store.jobs().get(self.job.name)
             self.last_success_at = None if state is None else state.last_success_at
             paused = state is not None and state.pause is not None
+            self.dispatch.reap()  # whoever died with the lease is taken down before it is taken
             refusal = self._claim(store, work, paused)
             if refusal is not None:
                 return refusal
@@ -335,7 +341,7 @@ class JobTicket:
         problem = self._try(lambda: self.dispatch.store().finish(record))
         if isinstance(problem, StoreError):
             self._report(problem, "record the end of", outcome=str(outcome))
-        elif problem is False:
+        elif problem is False:  # nobody answered that before, so it is not our own end
             _events.emit(
                 _events.WARNING,
                 "run.lease_lost",
@@ -346,16 +352,19 @@ class JobTicket:
             )
 
     def _try(self, call: Callable[[], bool]) -> bool | StoreError:
+        """The store's answer. After a try that failed nobody knows whether it was written, so then
+        a "no" may well mean that it was."""
+        answer: bool | StoreError = False
         pause = PAUSE_SECONDS
         for left in reversed(range(FINISH_TRIES)):
             try:
-                return call()
+                return call() or isinstance(answer, StoreError)
             except StoreError as error:
-                if not left:
-                    return error
-                time.sleep(pause)
-                pause *= 2
-        raise AssertionError("the last try returns")
+                answer = error
+                if left:
+                    time.sleep(pause)
+                    pause *= 2
+        return answer
 
     def _report(self, error: StoreError, doing: str, **fields: str) -> None:
         self.dispatch.notices.say_each_minute(

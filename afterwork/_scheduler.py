@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from ._job import Job
     from ._loop import Loop, Signal
 
-    Entry = tuple[float, int, int]
-
 LAG_SECONDS = 1.0
 """From how late a turn on it is worth a warning."""
 AT_ONCE = 20
@@ -41,16 +39,12 @@ READY_SECONDS = 1.0
 
 
 class Scheduler:
-    """The scheduler of one `Afterwork`."""
+    """The scheduler of one `Afterwork`: it is started once, however often the app is mounted."""
 
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
-        self.housekeeping = Housekeeping(dispatch)
         self._users = 0
-        self._wake: Signal | None = None
-        self._loop: Loop | None = None
-        self._heap: list[Entry] = []
-        self._jobs: list[Job[..., Any]] = []
+        self._shift: Shift | None = None
 
     @property
     def running(self) -> bool:
@@ -70,187 +64,198 @@ class Scheduler:
 
     def start(self, loop: Loop) -> None:
         """Starts it on this loop, unless it runs already or cannot run here."""
-        settings = self.dispatch.pipeline.settings
-        if settings.scheduler is False:
+        setting = self.dispatch.pipeline.settings.scheduler
+        if setting is False:
             return
         reason = self.refusal()
         if reason is not None:
-            level = _events.ERROR if settings.scheduler is True else _events.WARNING
+            level = _events.ERROR if setting is True else _events.WARNING
             self.dispatch.notices.say_each_minute("scheduler.refused", level, reason=reason)
             return
         self._users += 1
         if self._users == 1:
-            self._loop = loop
-            self._wake = loop.signal()
-            loop.background(self._run)
+            self._shift = Shift(self.dispatch, loop)
+            loop.background(self._shift.run)
 
     def stop(self) -> None:
         """No new runs from now on."""
         if self._users:
             self._users -= 1
-            if self._users == 0 and self._wake is not None:
-                self._wake.set()
+            if self._users == 0 and self._shift is not None:
+                self._shift.stop()
+                self._shift = None
 
-    # -- its task
 
-    async def _run(self) -> None:
-        dispatch, loop, wake = self.dispatch, self._loop, self._wake
-        assert loop is not None
-        assert wake is not None
+class Shift:
+    """A scheduler between its start and its stop."""
+
+    def __init__(self, dispatch: Dispatch, loop: Loop) -> None:
+        self.dispatch = dispatch
+        self.clock = dispatch.pipeline.settings.clock
+        self.loop = loop
+        self.housekeeping = Housekeeping(dispatch)
+        self.on = True
+        self._alarm: Signal | None = None
+        self._jobs: list[Job[..., Any]] = []
+        self._heap: list[tuple[float, int, int]] = []
+        """When a slot starts, the slot, and the number of its job; one for each job."""
+
+    def stop(self) -> None:
+        """Ends it; it starts nothing any more."""
+        self.on = False
+        if self._alarm is not None:
+            self._alarm.set()
+
+    async def run(self) -> None:
+        """The whole of it, as a task. Never raises."""
         try:
-            if not await self._is_time(loop, wake):
-                return
-            _events.emit(_events.INFO, "scheduler.started", None, jobs=len(dispatch.jobs))
-            self._warn_of_siblings()
-            await self._catch_up(loop, wake)
-            while self._goes_on(wake):
-                await self._turn(loop, wake)
+            await self._wait_for_start()
+            if self.on:
+                jobs = len(self.dispatch.jobs)
+                _events.emit(_events.INFO, "scheduler.started", None, jobs=jobs)
+                warn_of_siblings(self.dispatch)
+                await self._catch_up()
+            while self.on:
+                await self._turn()
         except Exception as error:
             _events.emit(_events.ERROR, "scheduler.failed", error)
         finally:
             self.housekeeping.sign_off()
             _events.emit(_events.INFO, "scheduler.stopped", None)
 
-    def _goes_on(self, wake: Signal) -> bool:
-        return self.running and wake is self._wake
+    async def _sleep_until(self, moment: float) -> None:
+        self._alarm = self.loop.signal()
+        if self.on:
+            await self.clock.sleep_until(moment, self._alarm)
 
-    async def _is_time(self, loop: Loop, wake: Signal) -> bool:
+    # -- its start
+
+    async def _wait_for_start(self) -> None:
         """Waits for `start_delay`, then until the app says that it is ready."""
-        clock, settings = self.dispatch.clock, self.dispatch.pipeline.settings
-        end = clock.monotonic() + settings.start_delay
-        while self._goes_on(wake) and (left := end - clock.monotonic()) > 0:
-            await clock.sleep_until(clock.now() + left, wake)
-        while self._goes_on(wake) and not await self._is_ready():
-            await clock.sleep_until(clock.now() + READY_SECONDS, wake)
-        return self._goes_on(wake)
+        end = self.clock.monotonic() + self.dispatch.pipeline.settings.start_delay
+        while self.on and (left := end - self.clock.monotonic()) > 0:
+            await self._sleep_until(self.clock.now() + left)
+        while self.on and not await self._is_ready():
+            await self._sleep_until(self.clock.now() + READY_SECONDS)
 
     async def _is_ready(self) -> bool:
         ready = self.dispatch.pipeline.settings.ready
         if ready is None:
             return True
         try:
-            answer = ready()
-            if hasattr(answer, "__await__"):
-                answer = await answer
-            return bool(answer)
+            answer: Any = ready()
+            return bool(await answer if hasattr(answer, "__await__") else answer)
         except Exception as error:
             self.dispatch.notices.say_each_minute("scheduler.not_ready", error=error)
             return False
 
-    async def _catch_up(self, loop: Loop, wake: Signal) -> None:
-        """Runs, or takes down as missed, what passed while nobody was there. Retries until the
-        store answers, since it has to know before anything else runs."""
-        clock, pause = self.dispatch.clock, READY_SECONDS
-        while self._goes_on(wake):
-            now = clock.now()
+    async def _catch_up(self) -> None:
+        """Runs, or takes down as missed, what passed while nobody was there. It has to know that
+        before anything else runs, so it asks until the store answers."""
+        pause = READY_SECONDS
+        while self.on:
             try:
-                due = await self.dispatch.ask(loop, lambda now=now: self._sweep(now))
+                due = await self.dispatch.ask(self.loop, self._sweep)
             except StoreError as error:
                 self._say(error, "catch up")
-                await clock.sleep_until(now + pause, wake)
+                await self._sleep_until(self.clock.now() + pause)
                 pause = min(pause * 2, MAX_SLEEP_SECONDS)
                 continue
             for job, slot in due:
-                self._begin(job, slot, loop)
+                self._begin(job, slot)
             return
 
-    async def _turn(self, loop: Loop, wake: Signal) -> None:
-        clock = self.dispatch.clock
+    def _sweep(self) -> list[tuple[Job[..., Any], int]]:
+        now = self.clock.now()
+        due = _due.sweep(self.dispatch, now)
+        self._fill(now)
+        return due
+
+    # -- its turns
+
+    async def _turn(self) -> None:
         due_at = self._heap[0][0] if self._heap else None
-        latest = clock.now() + MAX_SLEEP_SECONDS
-        await clock.sleep_until(latest if due_at is None else min(due_at, latest), wake)
-        if not self._goes_on(wake):
-            return
-        now = clock.now()
+        latest = self.clock.now() + MAX_SLEEP_SECONDS
+        await self._sleep_until(latest if due_at is None else due_at)
+        now = self.clock.now()
         if due_at is not None and now - due_at > LAG_SECONDS:
             self.dispatch.notices.say_each_minute(
                 "scheduler.lagging", lag_seconds=round(now - due_at, 3)
             )
-        for count, (slot, index) in enumerate(self._take(now)):
+        for count, (slot, number) in enumerate(self._take(now)):
             if count % AT_ONCE == AT_ONCE - 1:
-                await wake.wait(0)  # many that are due together must not hold up the requests
-            if not self._goes_on(wake):
-                return
-            job = self._jobs[index]
-            try:
-                await self._fire(job, index, slot, now, loop)
-            except StoreError as error:
-                self._say(error, "take down what was missed")
-            except Exception as error:
-                _events.emit(_events.ERROR, "scheduler.failed", error, job=job.name)
-        self._fill(now)
-        await self.housekeeping.turn(loop, now)
+                # Many that are due together must not hold up the requests.
+                await self.loop.signal().wait(0)
+            if self.on:
+                await self._fire(slot, number, now)
+        if self.on:
+            self._fill(now)
+            await self.housekeeping.turn(self.loop, now)
 
-    # -- what is due
+    def _take(self, now: float) -> list[tuple[int, int]]:
+        """The slots that have come, with the numbers of their jobs, taken out of the heap."""
+        taken: list[tuple[int, int]] = []
+        while self._heap and self._heap[0][0] <= now:
+            _, slot, number = heapq.heappop(self._heap)
+            taken.append((slot, number))
+        return taken
 
-    def _sweep(self, now: float) -> list[tuple[Job[..., Any], int]]:
-        self._fill(now)
-        return _due.sweep(self.dispatch, now)
+    async def _fire(self, slot: int, number: int, now: float) -> None:
+        """Runs what is due of one job. Usually that is one slot, and the next one is ahead."""
+        job = self._jobs[number]
+        schedule, jitter = job.schedule, job.policy.jitter
+        assert schedule is not None, "only such jobs come into the heap"
+        following = _slots.after(schedule, slot)
+        passed = following is not None and following <= now
+        # With jitter the newest of them may not have its turn yet; who comes twice is a duplicate.
+        self._plan(number, max(slot, now - jitter) if passed else slot)
+        if not passed and now - slot <= MIN_GRACE_SECONDS + jitter:
+            self._begin(job, slot)
+            return
+        plan = _due.plan(job, schedule, slot - 1, now)
+        try:
+            await self.dispatch.ask(self.loop, lambda: _due.miss(self.dispatch, job, plan))
+        except StoreError as error:
+            self._say(error, "take down what was missed")
+        for each in plan.run:
+            self._begin(job, each)
 
     def _fill(self, now: float) -> None:
-        """Takes in jobs that were registered since the last turn."""
+        """Takes in jobs that were registered since the last time."""
         for job in list(self.dispatch.jobs)[len(self._jobs) :]:
             self._jobs.append(job)
             self._plan(len(self._jobs) - 1, now)
 
-    def _plan(self, index: int, after: float) -> None:
+    def _plan(self, number: int, after: float) -> None:
         """Puts the next slot of a job into the heap."""
-        job = self._jobs[index]
+        job = self._jobs[number]
         slot = None if job.schedule is None else _slots.after(job.schedule, after)
         if slot is not None:
             at = _slots.jittered(job.name, slot, job.policy.jitter)
-            heapq.heappush(self._heap, (at, slot, index))
+            heapq.heappush(self._heap, (at, slot, number))
 
-    def _take(self, now: float) -> list[tuple[int, int]]:
-        """The slots that have come, with the jobs' numbers, taken out of the heap."""
-        taken: list[tuple[int, int]] = []
-        while self._heap and self._heap[0][0] <= now:
-            _, slot, index = heapq.heappop(self._heap)
-            taken.append((slot, index))
-        return taken
-
-    async def _fire(
-        self, job: Job[..., Any], index: int, slot: int, now: float, loop: Loop
-    ) -> None:
-        """Runs what is due of one job. Usually that is one slot, and the next one is ahead."""
-        schedule, jitter = job.schedule, job.policy.jitter
-        assert schedule is not None
-        following = _slots.after(schedule, slot)
-        passed = following is not None and following <= now
-        # With jitter the newest of them may not have its turn yet; who comes twice is a duplicate.
-        self._plan(index, max(slot, now - jitter) if passed else slot)
-        if not passed and now - slot <= MIN_GRACE_SECONDS + jitter:
-            self._begin(job, slot, loop)
-            return
-        dispatch = self.dispatch
-        plan = _due.plan(job, schedule, slot - 1, now)
-        await dispatch.ask(loop, lambda: _due.miss(dispatch, job, plan))
-        for each in plan.run:
-            self._begin(job, each, loop)
-
-    def _begin(self, job: Job[..., Any], slot: int, loop: Loop) -> None:
+    def _begin(self, job: Job[..., Any], slot: int) -> None:
         occurrence = Occurrence("schedule", slot=slot, filtered=True)
-        self.dispatch.launch(self.dispatch.order(job, occurrence), loop)
-
-    # -- what is worth a word
+        self.dispatch.launch(self.dispatch.order(job, occurrence), self.loop)
 
     def _say(self, error: StoreError, doing: str) -> None:
         self.dispatch.notices.say_each_minute("store.error", _events.ERROR, error, doing=doing)
 
-    def _warn_of_siblings(self) -> None:
-        """Several processes with a store each would each run every slot."""
-        if self.dispatch.chosen_store().shared != "process":
-            return
-        import multiprocessing
-        import os
 
-        workers = os.environ.get("WEB_CONCURRENCY", "1")
-        if multiprocessing.parent_process() is not None or workers not in ("", "0", "1"):
-            _events.emit(
-                _events.WARNING,
-                "store.not_shared",
-                None,
-                note="this process is one of several, and its store is its own: every slot would "
-                "run in each of them. Give all the same store: "
-                "Afterwork(store='sqlite:///afterwork.db')",
-            )
+def warn_of_siblings(dispatch: Dispatch) -> None:
+    """Several processes with a store each would each run every slot."""
+    if dispatch.chosen_store().shared != "process":
+        return
+    import multiprocessing
+    import os
+
+    workers = os.environ.get("WEB_CONCURRENCY", "1")
+    if multiprocessing.parent_process() is not None or workers not in ("", "0", "1"):
+        _events.emit(
+            _events.WARNING,
+            "store.not_shared",
+            None,
+            note="this process is one of several, and its store is its own: every slot would run "
+            "in each of them. Give all the same store: "
+            "Afterwork(store='sqlite:///afterwork.db')",
+        )

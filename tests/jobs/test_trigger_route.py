@@ -558,8 +558,8 @@ async def test_a_private_route_takes_vercels_dispatch(path: str) -> None:
         assert (await call(path, headers=left))[0] == 400
     other = {**DISPATCH, "ce-type": "com.vercel.queue.v1beta"}
     assert (await call(path, headers=other))[0] == 400
-    answer = await call.client.get(path, headers=DISPATCH)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    refused = await call.client.get(path, headers=DISPATCH)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 async def test_addresses_hold_the_prefix() -> None:
