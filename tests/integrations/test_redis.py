@@ -14,6 +14,7 @@ import pytest
 import redis
 from afterwork_integrations.redis import RedisStore
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException, RedisError
 
 from afterwork.errors import InvalidOptionError, StoreError
 from afterwork.stores import Store
@@ -112,7 +113,7 @@ def _eventually(make: Callable[[], Any]) -> Any:
     while True:
         try:
             return make()
-        except (redis.RedisError, redis.exceptions.RedisClusterException):
+        except (RedisError, RedisClusterException):
             assert time.monotonic() - start < 20
 
 
@@ -291,7 +292,12 @@ def test_a_run_whose_keys_count_is_pruned_once_they_do_not(store: RedisStore) ->
     assert store.prune(age=0, keep=0) == 1
     assert store.run(bare) is None
     deleted: list[int] = []
-    until(lambda: deleted.append(store.prune(age=1000, keep=0)) or len(store.runs()) == 1)
+
+    def alone() -> bool:
+        deleted.append(store.prune(age=1000, keep=0))
+        return len(store.runs()) == 1
+
+    until(alone)
     assert sum(deleted) == 3
 
 
