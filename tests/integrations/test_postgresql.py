@@ -53,8 +53,10 @@ def with_options(url: str, **options: str) -> str:
 @contextmanager
 def schema() -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
-    yield name
-    admin(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    try:
+        yield name
+    finally:
+        admin(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
 
 class OnServer:
@@ -377,6 +379,7 @@ def test_threads_that_do_everything_at_once_never_deadlock(store: PostgreSQLStor
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_fork_has_connections_of_its_own(store: PostgreSQLStore) -> None:
     """gunicorn with preload forks after start-up."""
     store.put("before", "1")
@@ -438,6 +441,7 @@ def test_no_more_connections_than_callers_at_a_time(store: PostgreSQLStore) -> N
         (f"postgres://user:{SECRET}@host/db?sslmode=require", "postgresql://host/db"),
         (f"postgresql+psycopg://user:{SECRET}@host/db", "postgresql://host/db"),
         (f"postgresql://one:1,two:2/db?password={SECRET}", "postgresql://one,two:1,2/db"),
+        ("postgresql://user:p?1@host/db", "postgresql://host/db"),
         (f"host=/run/pg dbname=db password={SECRET}", "postgresql:///run/pg/db"),
         ("", "postgresql:///"),
     ],
@@ -447,7 +451,7 @@ def test_a_password_is_never_shown(url: str, name: str) -> None:
     assert shown == f"PostgreSQLStore({name!r}, namespace='default', schema='afterwork')"
 
 
-@pytest.mark.parametrize("password", ["p/1", "1/2", "p@1", "p?1", "1?2", "p%zz1"])
+@pytest.mark.parametrize("password", ["p/1", "1/2", "p@1", "p%zz1"])
 def test_a_password_in_a_url_that_cannot_be_read_is_not_shown_either(password: str) -> None:
     with pytest.raises(StoreError, match="as %XX") as caught:
         PostgreSQLStore.from_url(f"postgresql://user:{password}@host/db")
