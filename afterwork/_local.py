@@ -22,14 +22,19 @@ FORWARDING = (b"forwarded", b"x-real-ip", b"via")
 """Headers that proxies add; those that begin with x-forwarded are others."""
 
 
+def in_development() -> bool:
+    """Whether the environment says development: `AFTERWORK_ENV` or `VERCEL_ENV` is `development`,
+    and neither says something else. For what may be less strict there."""
+    return {os.environ[name] for name in ENVIRONMENTS if name in os.environ} == {DEVELOPMENT}
+
+
 def require_local(request: TriggerRequest, variable: str) -> str:
     """Returns what the log may say of a caller on this machine.
 
     Raises `VerifierUnavailableError` where the environment does not say development: then a secret
     is missing. Raises `VerificationError` with the reason `not_local` for everybody else.
     """
-    said = {os.environ[name] for name in ENVIRONMENTS if name in os.environ}
-    if said != {DEVELOPMENT}:
+    if not in_development():
         raise VerifierUnavailableError(
             f"the secret {variable} is not set, and the environment does not say development. Set "
             f"{variable}; on a developer's machine set {ENVIRONMENTS[0]}={DEVELOPMENT} instead"
