@@ -274,7 +274,6 @@ class OIDCContract(VerifierContract):
         assert await verifier.verify(self.asked("two"))
         assert (await refusal(verifier, self.good_request())).reason == "unknown_key"
 
-    @pytest.mark.filterwarnings("ignore:The RSA key is")
     async def test_a_short_key_is_not_used(self) -> None:
         """RFC 7518 asks for 2048 bits."""
         self.issuer.keys = [jwk("short", 1024)]

@@ -121,7 +121,7 @@ def issuer() -> Iterator[Issuer]:
                 # Who asked has had enough.
                 pass
 
-        def log_message(self, *args: Any) -> None: ...
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -88,10 +88,11 @@ def test_a12_a_bad_key_cannot_be_configured(
     bad: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A12: either of the two, given or from the environment."""
-    for keys in ((bad, NEXT), (CURRENT, bad)):
+    pairs: list[Any] = [(bad, NEXT), (CURRENT, bad)]
+    for keys in pairs:
         wrong = "current_key" if keys[0] == bad else "next_key"
         with pytest.raises(InsecureSecretError, match=f"the secret {wrong} is refused"):
-            QStashSignature(*keys)  # type: ignore[arg-type]
+            QStashSignature(*keys)
         for name, key in zip(("CURRENT", "NEXT"), keys, strict=True):
             if key is None:
                 monkeypatch.delenv(f"QSTASH_{name}_SIGNING_KEY", raising=False)
