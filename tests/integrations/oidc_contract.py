@@ -11,6 +11,7 @@ import anyio
 import jwt
 import pytest
 import trio
+from jwt.algorithms import RSAAlgorithm
 
 from afterwork.errors import InvalidOptionError, VerifierUnavailableError
 from afterwork.verify import TriggerRequest, Verifier
@@ -304,7 +305,7 @@ class OIDCContract(VerifierContract):
 
     async def test_a_key_that_is_not_public_is_not_used(self) -> None:
         """An issuer that shows its private key has lost it."""
-        private = jwt.algorithms.RSAAlgorithm.to_jwk(rsa_key("one"), as_dict=True)
+        private = RSAAlgorithm.to_jwk(rsa_key("one"), as_dict=True)
         self.issuer.keys = [{**private, "kid": "one"}, jwk("two")]
         verifier = self.make_verifier()
         assert (await refusal(verifier, self.good_request())).reason == "unknown_key"
