@@ -136,6 +136,7 @@ async def test_one_run_waits_and_it_is_the_newest() -> None:
         work.pipeline.clock.advance(3600 * hours)  # type: ignore[attr-defined]
         work.cron(HOUR, name="job", overlap="queue")(job)
     calls = []
+
     def recorded(count: int) -> Any:
         return lambda: len(works[0].store.runs()) == count
 

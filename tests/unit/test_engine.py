@@ -317,7 +317,7 @@ def test_a_thread_stays_for_a_call_that_came_as_it_was_about_to_end(
                 raise queue.Empty
             return self.calls.get(timeout=timeout)
 
-    threads._calls = Late()
+    threads._calls = Late()  # type: ignore[assignment]
     threads.submit(lambda job: done.append(1), Job())
     wait_until(lambda: done == [1])
 
