@@ -8,7 +8,7 @@ from ._middleware import AfterMiddleware, new_pipeline
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
     from ._asgi import ASGIApp
@@ -277,7 +277,33 @@ class Afterwork:
 
         Look at the result's `outcome`; a failure does not raise. Raises `UnknownJobError`.
         """
-        return await self.dispatch.run(job if isinstance(job, str) else job.name, args, kwargs)
+        return await self.dispatch.run(_name(job), args, kwargs)
+
+    async def pause(
+        self,
+        job: str | Job[..., Any],
+        *,
+        seconds: float | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Pauses a job in all processes that have the same store, for so long or until it is
+        resumed. It survives restarts. Slots that pass are recorded as skipped, with the reason
+        `paused`; runs by hand and `after(job)` go on. What runs already is not stopped.
+
+        Raises `UnknownJobError`, `StoreError`.
+        """
+        await self.dispatch.pause(_name(job), seconds, note)
+
+    async def resume(
+        self, job: str | Job[..., Any], *, resume_from: datetime | None = None
+    ) -> bool:
+        """Ends a pause; returns whether there was one. Slots that passed are not made up for,
+        unless `resume_from` is given: then those after that moment run now, in order, at most the
+        newest hundred, and each once however often it is asked.
+
+        Raises `UnknownJobError`, `NaiveDatetimeError`, `StoreError`.
+        """
+        return await self.dispatch.resume(_name(job), resume_from)
 
     @property
     def store(self) -> Store:
@@ -318,3 +344,7 @@ class Afterwork:
 
     def __repr__(self) -> str:
         return f"<Afterwork on {self.pipeline.host.info.name}>"
+
+
+def _name(job: str | Job[..., Any]) -> str:
+    return job if isinstance(job, str) else job.name

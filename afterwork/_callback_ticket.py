@@ -33,10 +33,16 @@ class CallbackTicket:
     payload: object = None
     earlier_attempts = 0
     last_success_at: float | None = None
+    lag_seconds: float | None = None
     token: int | None = None
 
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the store does."""
+        return self.dispatch.blocks
 
     def give_to(self, work: Work) -> CallbackTicket | None:
         """This, if the app wants to keep a record of a callback that is over."""

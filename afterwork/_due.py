@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     from ._store import JobState, Store
 
 
-def sweep(dispatch: Dispatch, now: float) -> list[tuple[Job[..., Any], int]]:
-    """The jobs that are due, with their slots, the oldest first. Records what was missed. Blocks;
-    raises `StoreError`."""
+def sweep(dispatch: Dispatch, now: float) -> list[tuple[Job[..., Any], list[int]]]:
+    """The jobs that are due, each with its slots, the oldest first. Records what was missed.
+    Blocks; raises `StoreError`."""
     store = dispatch.store()
     states = store.jobs()
-    due: list[tuple[Job[..., Any], int]] = []
+    due: list[tuple[Job[..., Any], list[int]]] = []
     for job in dispatch.jobs:
         schedule, state = job.schedule, states.get(job.name)
         if schedule is not None and state is not None:
             slots = plan(job, schedule, since(state), now)
             miss(dispatch, job, slots)
-            due += [(job, slot) for slot in slots.run]
+            if slots.run:
+                due.append((job, slots.run))
     return due
 
 

@@ -33,7 +33,7 @@ class Housekeeping:
         self.dispatch = dispatch
         policy = JobPolicy(PRUNE_EVERY, "UTC", overlap="skip")
         self._prune_job = Job(self._prune, policy, dispatch.ticket, name=PRUNE_NAME)
-        self._pruned_slot: int | None = None
+        self._pruned_slot = _hour(dispatch.clock.now())  # not at every start of every worker
         self._beat_at: float | None = None
 
     async def turn(self, loop: Loop, now: float) -> None:
@@ -48,13 +48,10 @@ class Housekeeping:
                 dispatch.notices.say_each_minute(
                     "store.error", _events.ERROR, error, doing="take down a heartbeat"
                 )
-        slot = int(now // PRUNE_EVERY.seconds) * PRUNE_EVERY.seconds
-        if self._pruned_slot is None:
-            self._pruned_slot = slot  # not at every start of every worker
-        elif slot > self._pruned_slot:
+        slot = _hour(now)
+        if slot > self._pruned_slot:
             self._pruned_slot = slot
-            work = dispatch.order(self._prune_job, Occurrence("schedule", slot=slot))
-            dispatch.launch(work, loop)
+            dispatch.launch(self._prune_job, [Occurrence("schedule", slot=slot)], loop)
 
     def sign_off(self) -> None:
         """The scheduler stops on purpose: nobody has to miss it."""
@@ -86,6 +83,11 @@ class Housekeeping:
             if not count:
                 break
         return deleted
+
+
+def _hour(instant: float) -> int:
+    """The newest slot of `PRUNE_EVERY`."""
+    return int(instant // PRUNE_EVERY.seconds) * PRUNE_EVERY.seconds
 
 
 def is_stalled(beats: dict[str, str], now: float) -> bool:

@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 from threading import Lock
 
-from . import _events
+from . import _events, _slots
 from ._outcome import Outcome
 from ._store import MAX_ERROR_LENGTH, RunRecord
 from ._ticket import GO, Verdict
@@ -51,6 +51,7 @@ class Occurrence:
     """What set a run off."""
 
     __slots__ = (
+        "again",
         "attempt",
         "caller",
         "delivery",
@@ -71,6 +72,7 @@ class Occurrence:
         attempt: int | None = None,
         reopens: bool = False,
         filtered: bool = False,
+        again: bool = False,
         payload: object = None,
     ) -> None:
         self.trigger: Literal["after", "schedule", "http", "manual", "retry"] = trigger
@@ -82,12 +84,14 @@ class Occurrence:
         """Whether coming again after a failure makes it the next attempt."""
         self.filtered = filtered
         """Whether pause, environment, time of day and `when` hold for it."""
+        self.again = again
+        """Whether it makes up for a slot that has a record already, of a pause."""
         self.payload = payload
 
     @property
     def keys(self) -> tuple[str, ...]:
         """What makes it the same as another."""
-        slot = () if self.slot is None else (f"slot:{self.slot}",)
+        slot = () if self.slot is None else (f"slot:{self.slot}{':again' * self.again}",)
         if self.delivery is None:
             return slot
         return (*slot, f"delivery:{self.caller}:{_short(self.delivery)}")
@@ -109,6 +113,7 @@ class JobTicket:
         "earlier_attempts",
         "first",
         "job",
+        "lag_seconds",
         "last_success_at",
         "occurrence",
         "run",
@@ -122,6 +127,7 @@ class JobTicket:
         self.occurrence = occurrence
         self.earlier_attempts = 0
         self.last_success_at: float | None = None
+        self.lag_seconds: float | None = None
         self.token: int | None = None
         self.run: RunRecord | None = None
         """The record of its claim; None before it and where there is none."""
@@ -137,6 +143,11 @@ class JobTicket:
         self._asked_to_stop = False
         self._verdict: Verdict | None = None
         self._renewed_at = 0.0
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the store does, or the job's condition may."""
+        return self.dispatch.blocks or self.job.policy.when is not None
 
     @property
     def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
@@ -192,6 +203,7 @@ class JobTicket:
         ttl = self.dispatch.lease_seconds
         lease = store.acquire(self.run.id, lock, ttl=ttl)
         if lease.mine:
+            self.lag_seconds = self._lag()
             self.token = lease.token if exclusive else None
             self._keep()
             return GO
@@ -245,6 +257,13 @@ class JobTicket:
         if policy.when is not None and not policy.when():
             return "its condition (when=) is not met"
         return None
+
+    def _lag(self) -> float | None:
+        slot = self.occurrence.slot
+        if self.occurrence.trigger != "schedule" or slot is None:
+            return None
+        due = _slots.jittered(self.job.name, slot, self.job.policy.jitter)
+        return round(self.dispatch.clock.now() - due, 3)
 
     def _overlap(self, store: Store, run: RunRecord, holder: str) -> Verdict:
         """Another run of the job is on its way."""

@@ -66,7 +66,11 @@ def fields(work: Work) -> dict[str, Any]:
         from ._slots import text
 
         slot = ticket.slot
-        job = {"trigger": ticket.trigger, "slot": None if slot is None else text(slot)}
+        job = {
+            "trigger": ticket.trigger,
+            "slot": None if slot is None else text(slot),
+            "lag_seconds": ticket.lag_seconds,
+        }
     exchange = work.exchange
     scope = {} if exchange is None else exchange.scope
     return {

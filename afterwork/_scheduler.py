@@ -161,11 +161,11 @@ class Shift:
                 await self._sleep_until(self.clock.now() + pause)
                 pause = min(pause * 2, MAX_SLEEP_SECONDS)
                 continue
-            for job, slot in due:
-                self._begin(job, slot)
+            for job, slots in due:
+                self._begin(job, slots)
             return
 
-    def _sweep(self) -> list[tuple[Job[..., Any], int]]:
+    def _sweep(self) -> list[tuple[Job[..., Any], list[int]]]:
         now = self.clock.now()
         due = _due.sweep(self.dispatch, now)
         self._fill(now)
@@ -210,15 +210,14 @@ class Shift:
         # With jitter the newest of them may not have its turn yet; who comes twice is a duplicate.
         self._plan(number, max(slot, now - jitter) if passed else slot)
         if not passed and now - slot <= MIN_GRACE_SECONDS + jitter:
-            self._begin(job, slot)
+            self._begin(job, [slot])
             return
         plan = _due.plan(job, schedule, slot - 1, now)
         try:
             await self.dispatch.ask(self.loop, lambda: _due.miss(self.dispatch, job, plan))
         except StoreError as error:
             self._say(error, "take down what was missed")
-        for each in plan.run:
-            self._begin(job, each)
+        self._begin(job, plan.run)
 
     def _fill(self, now: float) -> None:
         """Takes in jobs that were registered since the last time."""
@@ -234,9 +233,9 @@ class Shift:
             at = _slots.jittered(job.name, slot, job.policy.jitter)
             heapq.heappush(self._heap, (at, slot, number))
 
-    def _begin(self, job: Job[..., Any], slot: int) -> None:
-        occurrence = Occurrence("schedule", slot=slot, filtered=True)
-        self.dispatch.launch(self.dispatch.order(job, occurrence), self.loop)
+    def _begin(self, job: Job[..., Any], slots: list[int]) -> None:
+        occurrences = [Occurrence("schedule", slot=slot, filtered=True) for slot in slots]
+        self.dispatch.launch(job, occurrences, self.loop, lambda: self.on)
 
     def _say(self, error: StoreError, doing: str) -> None:
         self.dispatch.notices.say_each_minute("store.error", _events.ERROR, error, doing=doing)

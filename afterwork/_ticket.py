@@ -72,8 +72,18 @@ class Ticket(Protocol):
         ...
 
     @property
+    def lag_seconds(self) -> float | None:
+        """How late a scheduled run started."""
+        ...
+
+    @property
     def token(self) -> int | None:
         """The fencing token of its lease."""
+        ...
+
+    @property
+    def blocks(self) -> bool:
+        """Whether `enter` and `leave` may wait for something, and so need a thread."""
         ...
 
     def enter(self, work: Work) -> Verdict:

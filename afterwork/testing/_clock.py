@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import time
 from datetime import UTC, datetime
 
 from .._loop import current_loop
@@ -34,6 +33,7 @@ class FakeClock:
         self._monotonic = 1000.0
         self._sleepers: list[tuple[float, int, Signal]] = []
         self._slept = 0
+        self._asleep: Signal | None = None
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -46,6 +46,8 @@ class FakeClock:
     async def sleep_until(self, moment: float, woken: Signal) -> None:
         """Waits until the clock has been moved there, or until `woken` is set."""
         self._slept += 1
+        if self._asleep is not None:
+            self._asleep.set()
         if moment > self._now:
             heapq.heappush(self._sleepers, (moment, self._slept, woken))
             await woken.wait(None)
@@ -66,21 +68,15 @@ class FakeClock:
         end = self._now + seconds
         await drain()
         while self._sleepers and self._sleepers[0][0] <= end:
-            slept = self._slept
+            loop = current_loop()
+            assert loop is not None, "a coroutine runs on a loop"
+            asleep = self._asleep = loop.signal()
             self.advance(max(self._sleepers[0][0] - self._now, 0))
-            await self._settle(slept)
+            # Who was woken does what he has to, then sleeps again; or stops, which is not seen.
+            await asleep.wait(PATIENCE_SECONDS)
+            await drain()
         self.advance(max(end - self._now, 0))
 
     def _wake(self) -> None:
         while self._sleepers and self._sleepers[0][0] <= self._now:
             heapq.heappop(self._sleepers)[2].set()
-
-    async def _settle(self, slept: int) -> None:
-        """Waits until somebody sleeps again, and what was started is over."""
-        loop = current_loop()
-        assert loop is not None, "a coroutine runs on a loop"
-        patience = time.monotonic() + PATIENCE_SECONDS
-        turn = loop.signal()
-        while self._slept == slept and time.monotonic() < patience:
-            await turn.wait(0)
-        await drain()
