@@ -12,9 +12,10 @@ from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Any, Literal
 
     from ._dispatch import Dispatch
+    from ._job import Job
     from ._ticket import Verdict
     from ._work import Work
 
@@ -28,6 +29,7 @@ class CallbackTicket:
     __slots__ = ("dispatch",)
 
     trigger: Literal["after", "schedule", "http", "manual", "retry"] = "after"
+    job: Job[..., Any] | None = None
     slot: int | None = None
     delivery: str | None = None
     payload: object = None

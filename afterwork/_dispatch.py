@@ -354,20 +354,23 @@ class Dispatch:
         """Takes down the runs whose process died, and says so as of any other end. Blocks; raises
         `StoreError`."""
         for record in self.store().reap():
-            job = self.jobs.get(record.job) if record.job in self.jobs else None
-            if job is None:
-                _events.emit(_events.ERROR, "run.abandoned", None, job=record.job, run_id=record.id)
-                continue
-            occurrence = Occurrence(
-                _trigger(record.trigger), slot=record.slot, delivery=record.delivery
-            )
-            work = self.order(job, occurrence)
-            work.id = record.id
-            work.state = DONE
-            work.outcome = Outcome.ABANDONED
-            work.cut = record.reason
-            work.attempt = record.attempt
-            _report.report(work, self.pipeline.settings, self.clock)
+            if record.job in self.jobs:
+                self.tell(self.jobs.get(record.job), record, Outcome.ABANDONED)
+            else:
+                event, name = f"run.{Outcome.ABANDONED}", record.job
+                _events.emit(_events.ERROR, event, None, job=name, run_id=record.id)
+
+    def tell(self, job: Job[..., Any], record: RunRecord, outcome: Outcome) -> None:
+        """Says of a run that is known from its record alone what is said of every other."""
+        work = self.order(
+            job, Occurrence(_trigger(record.trigger), slot=record.slot, delivery=record.delivery)
+        )
+        work.id = record.id
+        work.state = DONE
+        work.outcome = outcome
+        work.cut = record.reason
+        work.attempt = record.attempt
+        _report.report(work, self.pipeline.settings, self.clock)
 
     def wake(self, job: str) -> None:
         """Lets this process' runs of a job ask at once whether they have to end."""

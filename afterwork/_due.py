@@ -91,5 +91,4 @@ def _miss(dispatch: Dispatch, store: Store, job: Job[..., Any], slot: int) -> No
         worker=dispatch.worker,
     )
     if store.claim(record, (f"slot:{slot}",), keep=dispatch.keep_seconds(job), ttl=0).mine:
-        text = _slots.text(slot)
-        _events.emit(_events.WARNING, "run.missed", job=job.name, slot=text, run_id=record.id)
+        dispatch.tell(job, record, Outcome.MISSED)

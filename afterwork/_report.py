@@ -24,6 +24,7 @@ LEVELS = {
     Outcome.CANCELLED: _events.WARNING,
     Outcome.ABANDONED: _events.ERROR,
     Outcome.SKIPPED: _events.DEBUG,
+    Outcome.MISSED: _events.WARNING,
 }
 EVENTS = {outcome: f"run.{outcome}" for outcome in LEVELS}
 

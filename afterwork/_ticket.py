@@ -8,8 +8,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, Protocol
+    from typing import Any, Literal, Protocol
 
+    from ._job import Job
     from ._outcome import Outcome
     from ._work import Work
 else:
@@ -40,6 +41,11 @@ GO = Verdict()
 
 class Ticket(Protocol):
     """What a work carries that a store has a say in."""
+
+    @property
+    def job(self) -> Job[..., Any] | None:
+        """The job that it is a run of; None for a callback."""
+        ...
 
     @property
     def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
