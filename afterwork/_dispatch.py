@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._loop import Loop, Signal
     from ._notices import Notices
     from ._pipeline import Pipeline
-    from ._store import Store
+    from ._store import RunRecord, Store
     from ._ticket import Verdict
 
     T = TypeVar("T")
