@@ -297,6 +297,10 @@ class Dispatch:
             raise errors[0]
         return answers[0]
 
+    async def ask_here(self, call: Callable[[], T]) -> T:
+        """As `ask`, on the loop that runs here."""
+        return await self.ask(_running_loop(), call)
+
     async def accept(self, work: Work, exchange: Exchange, loop: Loop) -> None:
         """Decides whether a run may go, and lets it go after the response to this request.
 
