@@ -104,9 +104,9 @@ class Bearer(_Shared):
         `open_in_dev`
             Default False. With True it can be made while the variables are missing. It says so once
             (`trigger.open`), and then lets in requests without a secret, but only those that come
-            from this machine, past no proxy, while `AFTERWORK_ENV` or `VERCEL_ENV` says
-            `development`, and neither says something else. Everybody else is refused. Where a
-            variable is set, even to nothing, it changes nothing.
+            from this machine and ask for localhost, past no proxy, while `AFTERWORK_ENV` or
+            `VERCEL_ENV` says `development`, and neither says something else. Everybody else is
+            refused. Where a variable is set, even to nothing, it changes nothing.
         """
         self = cls.__new__(cls)
         self._use_env((name, *more), open_in_dev)

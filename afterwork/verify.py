@@ -7,6 +7,7 @@
     check_secret        refuses secrets that are missing or weak
     sole_header         one header's value, refused where it comes twice
     bearer_token        what follows `Bearer`
+    in_development      whether the environment says so
     Clock, SYSTEM_CLOCK what signatures with a time are checked by
 
 A verifier of your own is a class with a name and one method. This one is for a caller that signs
@@ -44,6 +45,7 @@ from __future__ import annotations
 from ._bearer import Bearer, HeaderSecret
 from ._clock import SYSTEM_CLOCK, Clock
 from ._credentials import bearer_token, sole_header
+from ._local import in_development
 from ._secrets import check_secret
 from ._verify import TriggerRequest, Verifier
 
@@ -56,5 +58,6 @@ __all__ = [
     "Verifier",
     "bearer_token",
     "check_secret",
+    "in_development",
     "sole_header",
 ]

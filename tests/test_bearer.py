@@ -196,8 +196,9 @@ async def test_a1_open_in_dev_lets_this_machine_in(
     monkeypatch.setenv("AFTERWORK_ENV", "development")
 
     assert await verifier.verify(request(client=(address, 50000))) == "open in development"
-    curl = request(("host", "x"), ("sec-fetch-site", "same-origin"), client=(address, 1))
-    assert await verifier.verify(curl) == "open in development"
+    for host in ("localhost", "LOCALHOST:8000", "app.localhost:8000", "127.0.0.1:8000", "[::1]:80"):
+        typed = request(("host", host), ("sec-fetch-site", "none"), client=(address, 1))
+        assert await verifier.verify(typed) == "open in development"
 
 
 @pytest.mark.parametrize(
@@ -213,6 +214,11 @@ async def test_a1_open_in_dev_lets_this_machine_in(
         ([("Forwarded", "for=127.0.0.1")], "127.0.0.1"),
         ([("X-Real-IP", "127.0.0.1")], "127.0.0.1"),
         ([("Via", "1.1 proxy")], "127.0.0.1"),
+        ([("Host", "app.example")], "127.0.0.1"),
+        ([("Host", "localhost.example:8000")], "127.0.0.1"),
+        ([("Host", "10.0.0.1")], "127.0.0.1"),
+        ([("Host", "\xe9")], "127.0.0.1"),
+        ([("Host", "")], "127.0.0.1"),
         ([("Sec-Fetch-Site", "cross-site")], "127.0.0.1"),
         ([("Sec-Fetch-Site", "same-site")], "127.0.0.1"),
     ],
@@ -260,8 +266,9 @@ async def test_open_in_dev_changes_nothing_where_a_secret_is_set(
     monkeypatch.setenv("AFTERWORK_ENV", "development")
     if late:
         verifier = opened(caplog)
-    monkeypatch.setenv("CRON_SECRET", NEW)
-    if not late:
+        monkeypatch.setenv("CRON_SECRET", NEW)
+    else:
+        monkeypatch.setenv("CRON_SECRET", NEW)
         verifier = Bearer.from_env("CRON_SECRET", open_in_dev=True)
         assert events(caplog) == []
 

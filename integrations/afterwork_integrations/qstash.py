@@ -18,8 +18,15 @@ from hashlib import sha256
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from afterwork.errors import InvalidOptionError, VerificationError
-from afterwork.verify import SYSTEM_CLOCK, Clock, TriggerRequest, check_secret, sole_header
+from afterwork.errors import InsecureSecretError, InvalidOptionError, VerificationError
+from afterwork.verify import (
+    SYSTEM_CLOCK,
+    Clock,
+    TriggerRequest,
+    check_secret,
+    in_development,
+    sole_header,
+)
 
 from ._jose import Token, check_leeway, check_times, told
 
@@ -27,6 +34,9 @@ __all__ = ["QStashSignature"]
 
 CURRENT = "QSTASH_CURRENT_SIGNING_KEY"
 NEXT = "QSTASH_NEXT_SIGNING_KEY"
+
+PUBLISHED = ("sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r", "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs")
+"""What QStash's development server signs with. They are in its documentation, the same for all."""
 
 
 class QStashSignature:
@@ -52,8 +62,9 @@ class QStashSignature:
     that, `QSTASH_DEV` neither. A token is good for its five minutes, so the same one may come
     twice: that it starts nothing twice is the route's matter.
 
-    Raises `InsecureSecretError` for keys that are missing or weak, or for one of the two only: an
-    empty key would accept whatever anybody has signed with nothing.
+    Raises `InsecureSecretError` where either key is missing or weak: an empty one would accept what
+    anybody has signed with nothing. It does so too for the keys of QStash's development server,
+    which are the same for all, unless `AFTERWORK_ENV` or `VERCEL_ENV` says `development`.
     """
 
     name = "qstash"
@@ -84,7 +95,11 @@ class QStashSignature:
     ) -> Self:
         """With keys from the environment variables of these names, read once. QStash's own names
         are the default. Otherwise as the class; errors name the variable."""
-        keys = [check_secret(name, os.environ.get(name)) for name in (current_key, next_key)]
+        keys = []
+        for name in (current_key, next_key):
+            key = check_secret(name, os.environ.get(name))
+            _key(name, key)
+            keys.append(key)
         return cls(*keys, url=url, leeway=leeway, clock=clock)
 
     def __repr__(self) -> str:
@@ -136,8 +151,15 @@ def _check_body(claims: dict[str, Any], body: bytes) -> None:
 
 
 def _key(name: str, key: str) -> hmac.HMAC:
+    check_secret(name, key)
+    if key in PUBLISHED and not in_development():
+        raise InsecureSecretError(
+            name,
+            "it is the one of QStash's development server, with which anybody can sign (on a "
+            "developer's machine set AFTERWORK_ENV=development)",
+        )
     # Kept as a prepared HMAC and not as a text, so that no repr and no pickle can show it.
-    return hmac.new(check_secret(name, key).encode(), digestmod=sha256)
+    return hmac.new(key.encode(), digestmod=sha256)
 
 
 def _base(url: object) -> str:
