@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 __all__ = ["split_options", "without_password"]
 
@@ -26,8 +26,8 @@ def without_password(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         port = "@"
-    if "@" in port + parts.path + parts.fragment:
+    if "@" in port + parts.path + parts.query + parts.fragment:
         # A password with a slash, hash or question mark that was not encoded: where it ends is
         # anybody's guess.
         return parts.scheme
-    return urlunsplit((parts.scheme, f"{parts.hostname or ''}{port}", parts.path, "", ""))
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

@@ -229,7 +229,8 @@ class RedisStore:
                 script = self._scripts[name] = self._client.register_script(source(name))
             return decoded(script(keys=[self._prefix], args=args))
         except (RedisError, RedisClusterException, OSError, UnicodeError) as error:
-            problem = str(error) or type(error).__name__
+            # Without the place in the script, which Redis appends.
+            problem = str(error).partition(" script: ")[0].rstrip(".") or type(error).__name__
             raise StoreError(self._name, doing, problem, _hint(error)) from error
 
     def _evicts(self) -> str | None:
