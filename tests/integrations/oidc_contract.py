@@ -11,6 +11,7 @@ import anyio
 import jwt
 import pytest
 import trio
+from jwt.algorithms import RSAAlgorithm
 
 from afterwork.errors import InvalidOptionError, VerifierUnavailableError
 from afterwork.verify import TriggerRequest, Verifier
@@ -292,6 +293,22 @@ class OIDCContract(VerifierContract):
         self.issuer.gate.clear()
         with pytest.raises(VerifierUnavailableError, match="Timeout"):
             await self.make_verifier().verify(self.good_request())
+
+    async def test_an_issuer_that_answers_drop_by_drop_is_given_up(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """No single read takes long, but the whole does."""
+        monkeypatch.setattr("afterwork_integrations._jwks.TIMEOUT", 0.2)
+        self.issuer.drips = True
+        with pytest.raises(VerifierUnavailableError, match=": TimeoutError$"):
+            await self.make_verifier().verify(self.good_request())
+
+    async def test_a_key_that_is_not_public_is_not_used(self) -> None:
+        """An issuer that shows its private key has lost it."""
+        private = RSAAlgorithm.to_jwk(rsa_key("one"), as_dict=True)
+        self.issuer.keys = [{**private, "kid": "one"}, jwk("two")]
+        verifier = self.make_verifier()
+        assert (await refusal(verifier, self.good_request())).reason == "unknown_key"
 
     async def test_whoever_is_cancelled_leaves_the_fetch_to_the_next(self) -> None:
         verifier = self.make_verifier()

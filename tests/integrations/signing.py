@@ -93,6 +93,7 @@ class Issuer:
         self.status = 200
         self.headers: dict[str, str] = {}
         self.asked = 0
+        self.drips = False
         self.gate = threading.Event()
         self.gate.set()
         self.url = ""
@@ -100,8 +101,9 @@ class Issuer:
 
 @contextmanager
 def issuer() -> Iterator[Issuer]:
-    """An issuer while it runs. `gate` holds its answers back."""
+    """An issuer while it runs. `gate` holds its answers back; `drips` sends them bit by bit."""
     state = Issuer()
+    stopped = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -116,7 +118,10 @@ def issuer() -> Iterator[Issuer]:
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             try:
-                self.wfile.write(answer)
+                for byte in answer if state.drips else b"":
+                    self.wfile.write(bytes([byte]))
+                    stopped.wait(0.01)
+                self.wfile.write(b"" if state.drips else answer)
             except OSError:
                 # Who asked has had enough.
                 pass
@@ -131,6 +136,7 @@ def issuer() -> Iterator[Issuer]:
         yield state
     finally:
         state.gate.set()
+        stopped.set()
         server.shutdown()
         thread.join()
         server.server_close()
