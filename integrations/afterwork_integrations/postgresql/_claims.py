@@ -1,4 +1,4 @@
-"""Claims and leases, inside a transaction that has the lock of the job or of the lease.
+"""Claims, inside a transaction that has the lock of the job.
 
 Rows are locked in the same order everywhere, so no two transactions wait for each other: runs, by
 their ids, then jobs, by their names, then keys.
@@ -6,21 +6,11 @@ their ids, then jobs, by their names, then keys.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from afterwork.stores import (
-    CLAIMED,
-    LIVE,
-    NEWER_WAITS,
-    REOPENABLE,
-    RUNNING,
-    Claim,
-    Lease,
-    RunRecord,
-    kept_error,
-)
+from afterwork.stores import CLAIMED, LIVE, REOPENABLE, Claim, RunRecord, kept_error
 
-from ._runs import COLUMNS, abandon, count, end, record
+from ._runs import COLUMNS, abandon, count, know, record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,11 +19,16 @@ if TYPE_CHECKING:
 
 
 def claim(
-    transaction: Transaction, run: RunRecord, keys: Sequence[str], keep: float, ttl: float, reopen: bool
+    transaction: Transaction,
+    run: RunRecord,
+    keys: Sequence[str],
+    keep: float,
+    ttl: float,
+    reopen: bool,
 ) -> Claim:
     """See `Store.claim`. The transaction has the lock of the job."""
     wanted = list(dict.fromkeys(keys))
-    taken = dict(
+    taken: dict[str, str] = dict(
         transaction.all(
             """
             SELECT key, run_id FROM "$schema".keys
@@ -70,86 +65,6 @@ def claim(
     reopened = _reopen(transaction, found, run, ttl)
     _take_keys(transaction, reopened, free, keep)
     return Claim(reopened, True)
-
-
-def acquire(transaction: Transaction, run_id: str, lock: str, ttl: float) -> Lease:
-    """See `Store.acquire`. The transaction has the lock of the lease."""
-    me, others = _around(transaction, run_id, lock)
-    if me is None or me.run.state not in LIVE:
-        return Lease("", False)
-    token = me.token
-    if me.holds != lock:
-        if others:
-            # Whoever holds it, else whoever waits for it.
-            return Lease(min(others, key=lambda other: other.holds != lock).run.id, False)
-        ((token,),) = transaction.all("""SELECT nextval('"$schema".tokens')""")
-    start(transaction, run_id, ttl)
-    transaction.do(
-        """
-        UPDATE "$schema".runs SET holds = %(lock)s, waits = NULL, token = %(token)s
-        WHERE namespace = %(namespace)s AND id = %(id)s
-        """,
-        id=run_id,
-        lock=lock,
-        token=token,
-    )
-    return Lease(run_id, True, token)
-
-
-def start(transaction: Transaction, run_id: str, ttl: float) -> bool:
-    """Makes a live run `running`. Returns whether it was one."""
-    return bool(
-        transaction.do(
-            """
-            UPDATE "$schema".runs
-            SET state = %(running)s, started_at = coalesce(started_at, %(now)s),
-                alive_until = %(now)s + %(ttl)s
-            WHERE namespace = %(namespace)s AND id = %(id)s AND alive_until IS NOT NULL
-            """,
-            id=run_id,
-            running=RUNNING,
-            ttl=ttl,
-        )
-    )
-
-
-def wait(transaction: Transaction, run_id: str, lock: str) -> bool:
-    """See `Store.wait`. The transaction has the lock of the lease."""
-    me, others = _around(transaction, run_id, lock)
-    if me is None or me.run.state != CLAIMED:
-        return False
-    for other in others:
-        if other.waits == lock:
-            theirs, mine = other.run.slot, me.run.slot
-            newer = theirs is not None and mine is not None and theirs > mine
-            end(transaction, run_id if newer else other.run.id, "skipped", reason=NEWER_WAITS)
-            if newer:
-                return False
-    transaction.do(
-        """
-        UPDATE "$schema".runs SET waits = %(lock)s
-        WHERE namespace = %(namespace)s AND id = %(id)s
-        """,
-        id=run_id,
-        lock=lock,
-    )
-    return True
-
-
-def know(transaction: Transaction, jobs: Sequence[str], slot: int | None = None) -> None:
-    """Takes down when jobs were first seen, and the newest slot."""
-    transaction.do(
-        """
-        INSERT INTO "$schema".jobs AS job (namespace, name, registered_at, last_slot)
-        SELECT %(namespace)s, name, %(now)s, %(slot)s::bigint
-        FROM unnest(%(jobs)s::text[]) AS name ORDER BY name COLLATE "C"
-        ON CONFLICT (namespace, name) DO UPDATE
-        SET last_slot = greatest(job.last_slot, excluded.last_slot)
-        WHERE job.last_slot IS DISTINCT FROM greatest(job.last_slot, excluded.last_slot)
-        """,
-        jobs=sorted(set(jobs)),
-        slot=slot,
-    )
 
 
 def _insert(transaction: Transaction, run: RunRecord, ttl: float) -> RunRecord:
@@ -220,33 +135,3 @@ def _take_keys(transaction: Transaction, run: RunRecord, keys: list[str], keep: 
             keys=keys,
             keep=keep,
         )
-
-
-class _Placed(NamedTuple):
-    """A run, and its part in a lease."""
-
-    run: RunRecord
-    holds: str | None
-    waits: str | None
-    token: int
-
-
-def _around(
-    transaction: Transaction, run_id: str, lock: str
-) -> tuple[_Placed | None, list[_Placed]]:
-    """This run, and those others that hold the lease or wait for it and live. Those that have died
-    are abandoned. All their rows are locked at once, before any job's."""
-    rows = transaction.all(
-        f"""
-        SELECT holds, waits, token, {COLUMNS} FROM "$schema".runs
-        WHERE namespace = %(namespace)s
-            AND (id = %(id)s OR holds = %(lock)s OR waits = %(lock)s)
-        ORDER BY id FOR UPDATE
-        """,
-        id=run_id,
-        lock=lock,
-    )
-    found = [_Placed(record(row[3:]), *row[:3]) for row in rows]
-    me = next((placed for placed in found if placed.run.id == run_id), None)
-    others = [placed for placed in found if placed is not me]
-    return me, [other for other in others if abandon(transaction, other.run.id) is None]

@@ -106,16 +106,19 @@ class Connections:
     @contextmanager
     def transaction(self, *lock: str) -> Iterator[Transaction]:
         """A transaction, committed at the end of the `with`, undone where that raises. At most one
-        at a time has the lock of that name."""
+        at a time has the lock of that name, in all namespaces of the schema."""
         if isinstance(self._source, str):
             connection, transaction = self._begun(self._source, lock)
             with _ended(connection):
                 yield transaction
             self._idle.append(connection)
         else:
-            with self._source.connection(timeout=self._timeout) as connection:
-                with _autocommit(connection), _ended(connection):
-                    yield self._begin(connection, lock)
+            with (
+                self._source.connection(timeout=self._timeout) as connection,
+                _autocommit(connection),
+                _ended(connection),
+            ):
+                yield self._begin(connection, lock)
 
     def _begun(self, conninfo: str, lock: tuple[str, ...]) -> tuple[BoundedConnection, Transaction]:
         """A transaction on an idle connection that still works, else on a new one."""
@@ -144,13 +147,14 @@ class Connections:
         statements = [
             "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
             f"SET LOCAL lock_timeout = {limit}",
-            f"SET LOCAL statement_timeout = {limit}",
+            # Later than that, so that the error says that it was a lock.
+            f"SET LOCAL statement_timeout = {limit + ceil(SLACK * 500)}",
             # Whoever freezes with a lock in hand must not stop the others.
             f"SET LOCAL idle_in_transaction_session_timeout = {limit}",
             "SELECT extract(epoch FROM clock_timestamp())::double precision",
         ]
         if lock:
-            text = repr((self._schema, self._namespace, *lock)).encode("utf-8", "backslashreplace")
+            text = repr((self._schema, *lock)).encode("utf-8", "backslashreplace")
             number = int.from_bytes(blake2b(text, digest_size=8).digest(), "big", signed=True)
             statements.insert(-1, f"SELECT pg_advisory_xact_lock({number})")
         if isinstance(connection, BoundedConnection):
@@ -194,7 +198,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             if time.monotonic() > self.deadline:
                 raise psycopg.OperationalError("the server does not answer")
 
-    def __del__(self) -> None:
+    def __del__(self, *_: Any) -> None:
         """No warning: a store that is dropped without `close` drops its connections."""
 
 
@@ -214,8 +218,6 @@ def _autocommit(connection: Connection[Any]) -> Iterator[None]:
     """A pool's connection with transactions by our own words, as long as it is ours."""
     before = connection.autocommit
     connection.autocommit = True
-    try:
-        yield
-    finally:
-        if not connection.closed:
-            connection.autocommit = before
+    yield
+    # Where something failed it has been closed, and is of no use to anybody.
+    connection.autocommit = before

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from afterwork.stores import DIED, FAILURES, JobState, Pause, RunRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._connections import Transaction
 
 COLUMNS = (
@@ -96,10 +98,28 @@ def count(transaction: Transaction, run: RunRecord) -> None:
     )
 
 
+def know(transaction: Transaction, jobs: Sequence[str], slot: int | None = None) -> None:
+    """Takes down when jobs were first seen, and the newest slot."""
+    transaction.do(
+        """
+        INSERT INTO "$schema".jobs AS job (namespace, name, registered_at, last_slot)
+        SELECT %(namespace)s, name, %(now)s, %(slot)s::bigint
+        FROM unnest(%(jobs)s::text[]) AS name ORDER BY name COLLATE "C"
+        ON CONFLICT (namespace, name) DO UPDATE
+        SET last_slot = greatest(job.last_slot, excluded.last_slot)
+        WHERE job.last_slot IS DISTINCT FROM greatest(job.last_slot, excluded.last_slot)
+        """,
+        jobs=sorted(set(jobs)),
+        slot=slot,
+    )
+
+
 def job_state(row: tuple[Any, ...], now: float) -> JobState:
     """A job from its row, in the order of the columns of `jobs` after the namespace."""
     name, registered_at, slot, last_run, success, failures, counts, since, until, note = row
-    paused = since is not None and (until is None or until > now)
+    pause = None
+    if since is not None and (until is None or until > now):
+        pause = Pause(since, until, note)
     return JobState(
         name=name,
         registered_at=registered_at,
@@ -107,6 +127,6 @@ def job_state(row: tuple[Any, ...], now: float) -> JobState:
         last_run=None if last_run is None else RunRecord(**last_run),
         last_success_at=success,
         failures_in_a_row=failures,
-        pause=Pause(since, until, note) if paused else None,
+        pause=pause,
         counts=counts,
     )

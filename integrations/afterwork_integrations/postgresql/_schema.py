@@ -10,6 +10,11 @@ unique indexes on `holds` and `waits` promise that nobody holds or waits beside 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._connections import Transaction
+
 MIGRATIONS = (
     """
     CREATE TABLE "$schema".runs (
@@ -90,3 +95,36 @@ MIGRATIONS = (
 to: the version is how many of them have been done."""
 
 VERSION = len(MIGRATIONS)
+
+
+def migrations_done(transaction: Transaction) -> int:
+    """The version of the schema; 0 where there is none.
+
+    The catalogue is asked as a table: `to_regclass` may answer from a cache that does not know what
+    others did before this transaction had the lock.
+    """
+    meta = "SELECT FROM pg_tables WHERE schemaname = '$schema' AND tablename = 'meta'"
+    if not transaction.all(meta):
+        return 0
+    ((version,),) = transaction.all('SELECT version FROM "$schema".meta')
+    return int(version)
+
+
+def migrate(transaction: Transaction, version: int) -> tuple[str, str] | None:
+    """Does what is missing. Returns None, or why nothing was done and what helps."""
+    ((encoding,),) = transaction.all("SELECT current_setting('server_encoding')")
+    if encoding != "UTF8":
+        problem = f"the database has the encoding {encoding}, so it cannot keep every text"
+        return problem, "Use a database with the encoding UTF8."
+    missing = MIGRATIONS[version:]
+    if version == 0:
+        # Asked first: IF NOT EXISTS needs the right to make one even where there is one.
+        if not transaction.all("SELECT FROM pg_namespace WHERE nspname = '$schema'"):
+            transaction.script('CREATE SCHEMA "$schema"')
+        transaction.script('CREATE TABLE "$schema".meta (version integer NOT NULL)')
+        transaction.script('INSERT INTO "$schema".meta VALUES (0)')
+    for migration in missing:
+        transaction.script(migration)
+    if missing:
+        transaction.script(f'UPDATE "$schema".meta SET version = {VERSION}')
+    return None

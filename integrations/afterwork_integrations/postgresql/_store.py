@@ -5,24 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from afterwork.errors import InvalidOptionError, StoreError
 from afterwork.stores import LEASE_LOST, Claim, JobState, Lease, RunRecord, kept_error
 
 from .._urls import split_options
-from . import _claims
-from ._connections import Connections, Transaction, psycopg
-from ._runs import COLUMNS, abandon, end, job_state, record
-from ._schema import MIGRATIONS, VERSION
+from . import _claims, _leases, _notes, _prune
+from ._connections import Connections, Transaction
+from ._errors import named, store_errors
+from ._runs import COLUMNS, abandon, end, job_state, know, record
+from ._schema import VERSION, migrate, migrations_done
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ._connections import Pool
-
-BATCH = 1000
-"""How many rows of a kind one `prune` deletes at most."""
 
 
 class PostgreSQLStore:
@@ -54,7 +52,7 @@ class PostgreSQLStore:
             raise InvalidOptionError("schema", expected, schema)
         if not 0 < timeout <= 60:
             raise InvalidOptionError("timeout", "seconds, more than 0 and at most 60", timeout)
-        self._name = _named(conninfo_or_pool)
+        self._name = named(conninfo_or_pool)
         self._namespace = namespace
         self._schema = schema
         self._connections = Connections(conninfo_or_pool, timeout, schema, namespace)
@@ -78,13 +76,14 @@ class PostgreSQLStore:
 
     def open(self) -> None:
         with self._doing("open it") as transaction:
-            version = self._version(transaction)
+            version = migrations_done(transaction)
         if version < VERSION:
             with self._doing("make its tables", "migrate") as transaction:
-                # Somebody else may have done it while we waited for the lock.
-                version = self._version(transaction)
-                if version < VERSION:
-                    self._migrate(transaction, version)
+                # Somebody else may have done it while this waited for the lock.
+                version = migrations_done(transaction)
+                problem = migrate(transaction, version)
+            if problem:
+                raise StoreError(self._name, "make its tables", *problem)
         if version > VERSION:
             raise StoreError(
                 self._name,
@@ -106,21 +105,21 @@ class PostgreSQLStore:
     def claim(
         self, run: RunRecord, keys: Sequence[str], *, keep: float, ttl: float, reopen: bool = False
     ) -> Claim:
-        lock = ("job", run.job) if keys else ()
+        lock = ("job", self._namespace, run.job) if keys else ()
         with self._doing(f"claim {run.job}", *lock) as transaction:
             return _claims.claim(transaction, run, keys, keep, ttl, reopen)
 
     def acquire(self, run_id: str, lock: str | None, *, ttl: float) -> Lease:
         if lock is None:
             with self._doing("start a run") as transaction:
-                started = _claims.start(transaction, run_id, ttl)
+                started = _leases.start(transaction, run_id, ttl)
             return Lease(run_id if started else "", started)
-        with self._doing("start a run", "lease", lock) as transaction:
-            return _claims.acquire(transaction, run_id, lock, ttl)
+        with self._doing("start a run", "lease", self._namespace, lock) as transaction:
+            return _leases.acquire(transaction, run_id, lock, ttl)
 
     def wait(self, run_id: str, lock: str) -> bool:
-        with self._doing("let a run wait", "lease", lock) as transaction:
-            return _claims.wait(transaction, run_id, lock)
+        with self._doing("let a run wait", "lease", self._namespace, lock) as transaction:
+            return _leases.wait(transaction, run_id, lock)
 
     def stop(self, lock: str, reason: str) -> bool:
         with self._doing("stop a run") as transaction:
@@ -214,44 +213,17 @@ class PostgreSQLStore:
         return [record(row) for row in rows]
 
     def prune(self, *, age: float, keep: int) -> int:
-        # Each in a transaction of its own, and nothing that is locked: nobody waits for pruning.
         for table in ("keys", "notes"):
             with self._doing("prune") as transaction:
-                transaction.do(
-                    f"""
-                    DELETE FROM "$schema".{table} WHERE ctid = ANY(ARRAY(
-                        SELECT ctid FROM "$schema".{table}
-                        WHERE namespace = %(namespace)s AND until <= %(now)s
-                        LIMIT {BATCH} FOR UPDATE SKIP LOCKED))
-                    """
-                )
+                _prune.expired(transaction, table)
         with self._doing("prune") as transaction:
-            return transaction.do(
-                f"""
-                DELETE FROM "$schema".runs WHERE ctid = ANY(ARRAY(
-                    SELECT ctid FROM "$schema".runs AS run
-                    WHERE namespace = %(namespace)s AND ended_at IS NOT NULL
-                        AND (ended_at < %(now)s - %(age)s OR id IN (
-                            SELECT surplus.id FROM "$schema".jobs AS job CROSS JOIN LATERAL (
-                                SELECT id FROM "$schema".runs
-                                WHERE namespace = %(namespace)s AND job = job.name
-                                    AND ended_at IS NOT NULL
-                                ORDER BY id DESC OFFSET %(keep)s) AS surplus
-                            WHERE job.namespace = %(namespace)s))
-                        AND NOT EXISTS (
-                            SELECT FROM "$schema".keys WHERE namespace = %(namespace)s
-                                AND run_id = run.id AND until > %(now)s)
-                    LIMIT {BATCH} FOR UPDATE OF run SKIP LOCKED))
-                """,
-                age=age,
-                keep=keep,
-            )
+            return _prune.runs(transaction, age, keep)
 
     # -- jobs
 
     def register(self, jobs: Iterable[str]) -> None:
         with self._doing("register jobs") as transaction:
-            _claims.know(transaction, list(jobs))
+            know(transaction, list(jobs))
 
     def jobs(self) -> dict[str, JobState]:
         with self._doing("read the jobs") as transaction:
@@ -266,7 +238,7 @@ class PostgreSQLStore:
 
     def pause(self, job: str, *, seconds: float | None = None, note: str | None = None) -> None:
         with self._doing(f"pause {job}") as transaction:
-            _claims.know(transaction, [job])
+            know(transaction, [job])
             transaction.do(
                 """
                 UPDATE "$schema".jobs
@@ -295,123 +267,31 @@ class PostgreSQLStore:
     # -- notes
 
     def put(self, key: str, value: str, *, ttl: float | None = None) -> None:
-        self._keep(key, value, ttl, "true")
+        with self._doing("write a note") as transaction:
+            _notes.write(transaction, key, value, ttl, replace=True)
 
     def add(self, key: str, value: str, *, ttl: float | None = None) -> bool:
-        return self._keep(key, value, ttl, "note.until <= %(now)s")
+        with self._doing("write a note") as transaction:
+            return _notes.write(transaction, key, value, ttl, replace=False)
 
     def get(self, key: str) -> str | None:
-        return self._kept("key = %(text)s", key).get(key)
+        with self._doing("read a note") as transaction:
+            return _notes.read(transaction, key)
 
     def delete(self, key: str) -> bool:
         with self._doing("delete a note") as transaction:
-            return bool(
-                transaction.do(
-                    """
-                    DELETE FROM "$schema".notes
-                    WHERE namespace = %(namespace)s AND key = %(key)s
-                        AND (until IS NULL OR until > %(now)s)
-                    """,
-                    key=key,
-                )
-            )
+            return _notes.delete(transaction, key)
 
     def notes(self, prefix: str) -> dict[str, str]:
-        return self._kept("key >= %(text)s AND starts_with(key, %(text)s)", prefix)
-
-    def _keep(self, key: str, value: str, ttl: float | None, replace: str) -> bool:
-        with self._doing("write a note") as transaction:
-            return bool(
-                transaction.do(
-                    f"""
-                    INSERT INTO "$schema".notes AS note (namespace, key, value, until)
-                    VALUES (%(namespace)s, %(key)s, %(value)s, %(until)s)
-                    ON CONFLICT (namespace, key) DO UPDATE
-                    SET value = excluded.value, until = excluded.until WHERE {replace}
-                    """,
-                    key=key,
-                    value=value,
-                    until=None if ttl is None else transaction.now + ttl,
-                )
-            )
-
-    def _kept(self, which: str, text: str) -> dict[str, str]:
         with self._doing("read notes") as transaction:
-            rows = transaction.all(
-                f"""
-                SELECT key, value FROM "$schema".notes
-                WHERE namespace = %(namespace)s AND {which}
-                    AND (until IS NULL OR until > %(now)s)
-                """,
-                text=text,
-            )
-        return {key: value for key, value in rows}
+            return _notes.beginning_with(transaction, prefix)
 
     # -- how it talks to PostgreSQL
 
     @contextmanager
     def _doing(self, doing: str, *lock: str) -> Iterator[Transaction]:
-        try:
-            with self._connections.transaction(*lock) as transaction:
-                yield transaction
-        except (psycopg.Error, OSError, UnicodeError) as error:
-            problem = " ".join(str(error).split()) or type(error).__name__
-            raise StoreError(self._name, doing, problem.rstrip("."), _hint(error)) from error
-
-    def _version(self, transaction: Transaction) -> int:
-        """How many of the migrations have been done."""
-        there = transaction.all("""SELECT to_regclass('"$schema".meta') IS NOT NULL""")
-        if there == [(False,)]:
-            return 0
-        ((version,),) = transaction.all('SELECT version FROM "$schema".meta')
-        return int(version)
-
-    def _migrate(self, transaction: Transaction, version: int) -> None:
-        encoding = transaction.all("SELECT current_setting('server_encoding')")
-        if encoding != [("UTF8",)]:
-            raise StoreError(
-                self._name,
-                "make its tables",
-                f"the database has the encoding {encoding[0][0]}, so it cannot keep every text",
-                "Use a database with the encoding UTF8.",
-            )
-        if version == 0:
-            # Asked first: IF NOT EXISTS needs the right to make one even where there is one.
-            if transaction.all("""SELECT to_regnamespace('"$schema"') IS NULL""") == [(True,)]:
-                transaction.script('CREATE SCHEMA "$schema"')
-            transaction.script('CREATE TABLE "$schema".meta (version integer NOT NULL)')
-            transaction.script('INSERT INTO "$schema".meta VALUES (0)')
-        for migration in MIGRATIONS[version:]:
-            transaction.script(migration)
-        transaction.script(f'UPDATE "$schema".meta SET version = {VERSION}')
-
-
-def _named(conninfo_or_pool: Any) -> str:
-    """A name without a password."""
-    if not isinstance(conninfo_or_pool, str):
-        if not callable(getattr(conninfo_or_pool, "connection", None)):
-            expected = "a URL, a connection string or a psycopg_pool.ConnectionPool"
-            raise InvalidOptionError("conninfo_or_pool", expected, type(conninfo_or_pool))
-        return "postgresql"
-    try:
-        options = psycopg.conninfo.conninfo_to_dict(conninfo_or_pool)
-    except psycopg.Error:
-        # The reason may quote a part of the password.
-        raise StoreError(
-            "postgresql",
-            "read its URL",
-            "it is none that libpq understands",
-            "Write postgresql://user:password@host:5432/database, with special characters as %XX.",
-        ) from None
-    port = f":{options['port']}" if "port" in options else ""
-    return f"postgresql://{options.get('host', '')}{port}/{options.get('dbname', '')}"
-
-
-def _hint(error: Exception) -> str:
-    if isinstance(error, psycopg.errors.UndefinedTable):
-        return "Call open() first: it makes the tables."
-    if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        return "Grant it, or have somebody who may make the schema call open() once."
-    if isinstance(error, psycopg.OperationalError):
-        return "Check that the server runs and can be reached from here."
-    return ""
+        with (
+            store_errors(self._name, doing),
+            self._connections.transaction(*lock) as transaction,
+        ):
+            yield transaction
