@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,11 @@ class Site(Server):
     def started(self, run_id: str) -> int:
         """How many attempts of a run have started, by what its function wrote down."""
         return len(self.journal.lines("started", run_id))
+
+    def kill(self) -> None:
+        """SIGKILL to the main process, which is gone when this returns."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        until(self._is_gone, "the server to be gone")
 
     def stop(self) -> None:
         if hasattr(self, "store"):

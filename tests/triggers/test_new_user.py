@@ -24,7 +24,7 @@ work = Afterwork()
 async def nightly(): ...
 
 app = work.wrap(Starlette(routes=[Mount("/cron", work.routes(verify=Bearer.from_env("CRON_SECRET")))]))
-"""
+"""  # noqa: E501
 
 
 @needs_curl
