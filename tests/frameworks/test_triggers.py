@@ -198,3 +198,26 @@ async def test_one_path_for_all_schedules_ends_with_a_slash(
 
     assert (slash.status_code, slash.json()["job"]) == (200, "nightly")
     assert bare.status_code == (307 if build in (starlette_app, fastapi_app) else 200)
+
+
+@pytest.mark.parametrize("path", ["/cron/nightly", "/api/cron/nightly", "/api/cron/nightly/"])
+async def test_a_prefix_of_the_server_is_not_part_of_a_jobs_name(
+    build: Callable[[Routes], ASGIApp], path: str
+) -> None:
+    """T22: with `root_path`, servers leave the prefix at the path's beginning (uvicorn) or do not
+    (hypercorn, `FastAPI(root_path=...)`)."""
+    work = new_work([])
+    app = work.wrap(build(work.routes(verify=Bearer(SECRET))))
+    transport = httpx.ASGITransport(app, root_path="/api")
+    headers = {"Authorization": f"Bearer {SECRET}"}
+    async with (
+        lifespan(app),
+        httpx.AsyncClient(
+            transport=transport, base_url="http://app.example", headers=headers
+        ) as http,
+    ):
+        answer = await http.post(f"{path}{SLOT}")
+        health = await http.get(f"{path.rstrip('/').removesuffix('nightly')}health")
+
+    assert (answer.status_code, answer.json().get("job")) == (200, "nightly")
+    assert (health.status_code, health.json()["status"]) == (200, "ok")
