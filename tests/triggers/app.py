@@ -8,6 +8,7 @@ kept out by the others. What happened is in the journal of `tests.servers`, unde
 from __future__ import annotations
 
 import os
+import time
 
 import anyio
 from afterwork_integrations.github import GitHubOIDC
@@ -65,6 +66,13 @@ async def long() -> None:
 async def nap(seconds: float) -> None:
     note("started")
     await anyio.sleep(seconds)
+    note("done")
+
+
+@work.job
+def nap_in_thread(seconds: float) -> None:
+    note("started")
+    time.sleep(seconds)
     note("done")
 
 

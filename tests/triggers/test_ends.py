@@ -83,6 +83,24 @@ def test_beyond_the_grace_both_are_recorded_as_cancelled(start: Start) -> None:
     assert not site.journal.lines("done")
 
 
+def test_a_sync_job_beyond_the_grace_is_recorded_as_abandoned(start: Start) -> None:
+    """L4: a thread cannot be stopped, so nobody knows how far it came; the process ends all the
+    same, and its caller may deliver the job again."""
+    site = start(GRACE="0.5")
+    path = "/nap_in_thread?mode=accept&delivery=d1&attempt="
+    body = {"seconds": 60}
+    run = site.call(f"{path}1", headers=BEARER, json=body).json()["run_id"]
+    site.journal.wait("started", run)
+
+    site.terminate()
+    assert site.exited() < 5
+    assert site.record(run).state == "abandoned"
+
+    again = start().call(f"{path}2", headers=BEARER, json={"seconds": 0}).json()
+    assert (again["status"], again["run_id"]) == ("accepted", run)
+    assert (site.ended(run).state, site.record(run).attempt) == ("succeeded", 2)
+
+
 async def test_a_killed_servers_lease_ends_and_another_process_runs_the_job(start: Start) -> None:
     """O5: SIGKILL tells nobody. Until its lease is over the run counts as running, and one by hand
     is skipped; after at most that time one runs, and the dead one shows as abandoned."""
