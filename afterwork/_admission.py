@@ -29,7 +29,10 @@ class Admission:
 
     def enter(self, work: Work) -> None:
         """Starts the work as soon as its ticket lets it, or ends it."""
-        self.threads.submit(self._enter, work)
+        if self._blocks(work):
+            self.threads.submit(self._enter, work)
+        else:
+            self._enter(work)
 
     def decide(self, work: Work, then: Callable[[Verdict], None]) -> None:
         """Asks the ticket, and calls `then` from the loop of the work's queue. A work that may not
@@ -38,10 +41,16 @@ class Admission:
 
     def leave(self, work: Work) -> None:
         """Tells the ticket that the work is over, then lets the work leave its queue."""
-        try:
-            self.threads.submit(self._leave, work)
-        except RuntimeError:
-            self._leave(work)  # no thread to be had: better late than never
+        if self._blocks(work):
+            try:
+                self.threads.submit(self._leave, work)
+                return
+            except RuntimeError:
+                pass  # no thread to be had: better late than never
+        self._leave(work)
+
+    def _blocks(self, work: Work) -> bool:
+        return work.ticket is not None and work.ticket.blocks
 
     def _enter(self, work: Work) -> None:
         ticket = work.ticket

@@ -8,7 +8,7 @@ from ._middleware import AfterMiddleware, new_pipeline
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import timedelta
+    from datetime import datetime, timedelta
     from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
     from ._asgi import ASGIApp
@@ -92,6 +92,19 @@ class Afterwork:
         that did not succeed, and slow ones), `"all"` or `"none"`. Jobs always do.
     `slow`
         Seconds from which on a callback counts as slow; default 10.
+    `scheduler`
+        Whether jobs with a schedule run in this process by themselves. `"auto"` (default): where
+        the server runs a lifespan and the host does not freeze the process. True: the same, but a
+        host that cannot is an error in the log. False: never; something calls the trigger route.
+        Several workers and replicas may all run one: with one store, each slot runs once.
+    `start_delay`
+        Seconds from the app's start to the scheduler's; default 0.
+    `ready`
+        A function, sync or async, that says whether the scheduler may begin; it is asked each
+        second until it does. Default None: at once.
+    `keep`, `keep_for`
+        How many records of ended runs are kept for each job, default 1000, and for how long,
+        seconds or a text, default `"30d"`. A scheduler has older ones deleted each hour.
     `clock`
         What tells the time, for tests: see `afterwork.testing.FakeClock`.
 
@@ -265,7 +278,33 @@ class Afterwork:
 
         Look at the result's `outcome`; a failure does not raise. Raises `UnknownJobError`.
         """
-        return await self.dispatch.run(job if isinstance(job, str) else job.name, args, kwargs)
+        return await self.dispatch.run(_name(job), args, kwargs)
+
+    async def pause(
+        self,
+        job: str | Job[..., Any],
+        *,
+        seconds: float | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Pauses a job in all processes that have the same store, for so long or until it is
+        resumed. It survives restarts. Slots that pass are recorded as skipped, with the reason
+        `paused`; runs by hand and `after(job)` go on. What runs already is not stopped.
+
+        Raises `UnknownJobError`, `StoreError`.
+        """
+        await self.dispatch.pause(_name(job), seconds, note)
+
+    async def resume(
+        self, job: str | Job[..., Any], *, resume_from: datetime | None = None
+    ) -> bool:
+        """Ends a pause; returns whether there was one. Slots that passed are not made up for,
+        unless `resume_from` is given: then those after that moment run now, in order, at most the
+        newest hundred, and each once however often it is asked.
+
+        Raises `UnknownJobError`, `NaiveDatetimeError`, `StoreError`.
+        """
+        return await self.dispatch.resume(_name(job), resume_from)
 
     @property
     def store(self) -> Store:
@@ -296,9 +335,17 @@ class Afterwork:
         def register(fn: Callable[P, R]) -> Job[P, R]:
             job = Job(fn, policy, dispatch.ticket)
             dispatch.jobs.add(job)
+            if schedule is not None and self.pipeline.scheduler is None:
+                from ._scheduler import Scheduler
+
+                self.pipeline.scheduler = Scheduler(dispatch)
             return job
 
         return register
 
     def __repr__(self) -> str:
         return f"<Afterwork on {self.pipeline.host.info.name}>"
+
+
+def _name(job: str | Job[..., Any]) -> str:
+    return job if isinstance(job, str) else job.name

@@ -12,9 +12,10 @@ from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal
+    from typing import Any, Literal
 
     from ._dispatch import Dispatch
+    from ._job import Job
     from ._ticket import Verdict
     from ._work import Work
 
@@ -28,15 +29,22 @@ class CallbackTicket:
     __slots__ = ("dispatch",)
 
     trigger: Literal["after", "schedule", "http", "manual", "retry"] = "after"
+    job: Job[..., Any] | None = None
     slot: int | None = None
     delivery: str | None = None
     payload: object = None
     earlier_attempts = 0
     last_success_at: float | None = None
+    lag_seconds: float | None = None
     token: int | None = None
 
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the store does."""
+        return self.dispatch.blocks
 
     def give_to(self, work: Work) -> CallbackTicket | None:
         """This, if the app wants to keep a record of a callback that is over."""

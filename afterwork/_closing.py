@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ._work import Work
 
 ALLOWANCE_SECONDS = 0.25
+LEAVE_SECONDS = 5.0
+"""How long the store may take to write down what was cut."""
+FLUSH_SECONDS = 5.0
 
 
 def cut(pipeline: Pipeline, queue: Queue, reason: str) -> None:
@@ -104,12 +107,39 @@ async def close(pipeline: Pipeline, loop: Loop, grace: float) -> None:
         with _idle(pipeline, loop) as idle:
             if not await idle.wait(grace):
                 _cut_all(pipeline, "shutdown")
-                await idle.wait(2 * ALLOWANCE_SECONDS)
+                ticketed = any(
+                    work.ticket is not None
+                    for queue in pipeline.queues
+                    for work in queue.unfinished()
+                )
+                await idle.wait(LEAVE_SECONDS if ticketed else 2 * ALLOWANCE_SECONDS)
+            await _flush(pipeline, loop)
     except BaseException:
         _cut_all(pipeline, "shutdown, cancelled by the server")
         raise
     finally:
         pipeline.ends = None
+
+
+async def _flush(pipeline: Pipeline, loop: Loop) -> None:
+    """Lets reporters send what they still have."""
+    flushes = [
+        reporter.flush for reporter in pipeline.settings.reporters if hasattr(reporter, "flush")
+    ]
+    if not flushes:
+        return
+    flushed = loop.signal()
+
+    def flush(nothing: None) -> None:
+        for each in flushes:
+            try:
+                each(FLUSH_SECONDS)
+            except Exception as error:
+                _events.emit(_events.ERROR, "reporter.failed", error, reporter=repr(each))
+        flushed.set()
+
+    pipeline.admission.threads.submit(flush, None)
+    await flushed.wait(FLUSH_SECONDS)
 
 
 def _give_up_waiting(pipeline: Pipeline, end: float) -> None:

@@ -12,26 +12,30 @@ import time
 from contextvars import copy_context
 from threading import Lock
 
-from . import _closing, _events, _kinds, _slots
+from . import _check, _closing, _events, _kinds, _report, _slots
 from ._callback_ticket import CallbackTicket
 from ._current import current_exchange
-from ._job_ticket import JobTicket, Occurrence
+from ._instants import second_after
+from ._job_ticket import TRIGGERS, JobTicket, Occurrence
 from ._jobs import Jobs
 from ._keeper import Keeper
 from ._loop import current_loop
+from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
-from ._work import Work
+from ._work import DONE, Work
 from .errors import QueueClosedError, StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
     from typing import Any, TypeVar
 
     from ._clock import Clock
     from ._exchange import Exchange
     from ._job import Job
+    from ._job_ticket import Trigger
     from ._loop import Loop, Signal
     from ._notices import Notices
     from ._pipeline import Pipeline
@@ -98,6 +102,11 @@ class Dispatch:
 
             self._store = default_store()
         return self._store
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the store may block, so that it is asked in a thread."""
+        return getattr(self.chosen_store(), "blocks", True)
 
     def store(self) -> Store:
         """The store, open, with all jobs registered. May block. Raises `StoreError`."""
@@ -177,12 +186,60 @@ class Dispatch:
     ) -> Run:
         """Runs a job by hand and waits for its end. Raises `UnknownJobError`."""
         job = self.jobs.get(name)
-        loop = current_loop()
-        assert loop is not None, "a coroutine runs on a loop"
+        loop = _running_loop()
         work = self.order(job, Occurrence("manual"), args, kwargs)
         self.begin(work, loop, None)
         await self.see_through(work, loop)
         return Run(work, self.clock)
+
+    async def pause(self, name: str, seconds: float | None, note: str | None) -> None:
+        """Pauses a job. Raises `UnknownJobError`, `StoreError`."""
+        self.jobs.get(name)
+        if seconds is not None:
+            _check.seconds("seconds", seconds)
+        loop = _running_loop()
+        await self.ask(loop, lambda: self.store().pause(name, seconds=seconds, note=note))
+        _events.emit(_events.INFO, "job.paused", None, job=name, seconds=seconds, note=note)
+
+    async def resume(self, name: str, resume_from: datetime | None) -> bool:
+        """Ends a pause, and makes up for what passed. Raises `UnknownJobError`,
+        `NaiveDatetimeError`, `StoreError`."""
+        job, loop = self.jobs.get(name), _running_loop()
+        since = None if resume_from is None else second_after("resume_from", resume_from) - 1
+        resumed = await self.ask(loop, lambda: self.store().resume(name))
+        _events.emit(_events.INFO, "job.resumed", None, job=name)
+        if since is not None and job.schedule is not None:
+            plan = _slots.plan(
+                job.schedule, since=since, now=self.clock.now(), misfire="all", grace=0
+            )
+            occurrences = [Occurrence("schedule", slot=slot, again=True) for slot in plan.run]
+            self.launch(job, occurrences, loop)
+        return resumed
+
+    def launch(
+        self,
+        job: Job[..., Any],
+        occurrences: list[Occurrence],
+        loop: Loop,
+        goes_on: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Starts runs for which nobody waits. Several of one job run one after the other, or they
+        would stand in each other's way; `goes_on` says whether the next one may still start."""
+        if loop.detaches and len(occurrences) == 1:
+            self.begin(self.order(job, occurrences[0]), loop, None)
+            return
+
+        async def run_all() -> None:
+            for occurrence in occurrences:
+                if not goes_on():
+                    return
+                drain = _running_loop()  # on trio, each drain has its own
+                work = self.order(job, occurrence)
+                self.begin(work, drain, None)
+                await self.see_through(work, drain)
+
+        if occurrences:
+            loop.background(run_all)
 
     async def see_through(self, work: Work, loop: Loop) -> None:
         """Waits until a run, and all that it queued, is over. On asyncio it goes on where the
@@ -219,7 +276,9 @@ class Dispatch:
                 await self.see_through(works[0], loop)
 
     async def ask(self, loop: Loop, call: Callable[[], T]) -> T:
-        """Calls what may block, in a thread. What it raises is raised here."""
+        """Calls what asks the store, in a thread. What it raises is raised here."""
+        if not self.blocks:
+            return call()
         answered = loop.signal()
         answers: list[T] = []
         errors: list[BaseException] = []
@@ -291,6 +350,28 @@ class Dispatch:
         self._kept.pop(ticket, None)
         self._keeper.drop(ticket.renew)
 
+    def reap(self) -> None:
+        """Takes down the runs whose process died, and says so as of any other end. Blocks; raises
+        `StoreError`."""
+        for record in self.store().reap():
+            if record.job in self.jobs:
+                self.tell(self.jobs.get(record.job), record, Outcome.ABANDONED)
+            else:
+                event, name = f"run.{Outcome.ABANDONED}", record.job
+                _events.emit(_events.ERROR, event, None, job=name, run_id=record.id)
+
+    def tell(self, job: Job[..., Any], record: RunRecord, outcome: Outcome) -> None:
+        """Says of a run that is known from its record alone what is said of every other."""
+        work = self.order(
+            job, Occurrence(_trigger(record.trigger), slot=record.slot, delivery=record.delivery)
+        )
+        work.id = record.id
+        work.state = DONE
+        work.outcome = outcome
+        work.cut = record.reason
+        work.attempt = record.attempt
+        _report.report(work, self.pipeline.settings, self.clock)
+
     def wake(self, job: str) -> None:
         """Lets this process' runs of a job ask at once whether they have to end."""
         for ticket in list(self._kept):
@@ -300,6 +381,19 @@ class Dispatch:
     def stop(self, work: Work, reason: str) -> None:
         """Asks a run of this process to end."""
         self.pipeline.soon(_stop, work, self.pipeline, reason)
+
+
+def _running_loop() -> Loop:
+    loop = current_loop()
+    assert loop is not None, "a coroutine runs on a loop"
+    return loop
+
+
+def _trigger(text: str) -> Trigger:
+    for trigger in TRIGGERS:
+        if trigger == text:
+            return trigger
+    return "manual"  # of a version that knew more
 
 
 def _stop(work: Work, pipeline: Pipeline, reason: str) -> None:

@@ -18,20 +18,54 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatch
     from ._job import Job
     from ._schedule import Schedule
+    from ._slots import Plan
     from ._store import JobState, Store
 
 
-def sweep(dispatch: Dispatch, now: float) -> list[tuple[Job[..., Any], int]]:
-    """The jobs that are due, with their slots, the oldest first. Records what was missed. Blocks;
-    raises `StoreError`."""
+def sweep(dispatch: Dispatch, now: float) -> list[tuple[Job[..., Any], list[int]]]:
+    """The jobs that are due, each with its slots, the oldest first. Records what was missed.
+    Blocks; raises `StoreError`."""
     store = dispatch.store()
     states = store.jobs()
-    due: list[tuple[Job[..., Any], int]] = []
+    due: list[tuple[Job[..., Any], list[int]]] = []
     for job in dispatch.jobs:
         schedule, state = job.schedule, states.get(job.name)
         if schedule is not None and state is not None:
-            due += [(job, slot) for slot in _slots_of(dispatch, store, job, schedule, state, now)]
+            slots = plan(job, schedule, since(state), now)
+            miss(dispatch, job, slots)
+            if slots.run:
+                due.append((job, slots.run))
     return due
+
+
+def plan(job: Job[..., Any], schedule: Schedule, since: float, now: float) -> Plan:
+    """What to do about the slots of a job after `since`. One whose jitter is not over is left out,
+    and with it the later ones."""
+    jitter = job.policy.jitter
+    found = _slots.plan(
+        schedule,
+        since=since,
+        now=now,
+        misfire=job.policy.misfire,
+        grace=grace_of(job, schedule, now) + jitter,
+    )
+    found.run = [slot for slot in found.run if _slots.jittered(job.name, slot, jitter) <= now]
+    return found
+
+
+def miss(dispatch: Dispatch, job: Job[..., Any], plan: Plan) -> None:
+    """Records what was missed, and says so. Blocks; raises `StoreError`."""
+    for slot in plan.missed:
+        _miss(dispatch, dispatch.store(), job, slot)
+    if plan.dropped:
+        _events.emit(
+            _events.WARNING,
+            "schedule.dropped",
+            None,
+            job=job.name,
+            slots=plan.dropped,
+            note="these passed before those that are recorded as missed, and have no record",
+        )
 
 
 def grace_of(job: Job[..., Any], schedule: Schedule, now: float) -> float:
@@ -46,31 +80,6 @@ def since(state: JobState) -> float:
     return max(state.registered_at, -1 if state.last_slot is None else state.last_slot)
 
 
-def _slots_of(
-    dispatch: Dispatch,
-    store: Store,
-    job: Job[..., Any],
-    schedule: Schedule,
-    state: JobState,
-    now: float,
-) -> list[int]:
-    plan = _slots.plan(
-        schedule,
-        since=since(state),
-        now=now,
-        misfire=job.policy.misfire,
-        grace=grace_of(job, schedule, now) + job.policy.jitter,
-    )
-    for slot in plan.missed:
-        _miss(dispatch, store, job, slot)
-    if plan.dropped:
-        _events.emit(
-            _events.WARNING, "schedule.dropped", job=job.name, slots=plan.dropped, note="too many"
-        )
-    jitter = job.policy.jitter
-    return [slot for slot in plan.run if _slots.jittered(job.name, slot, jitter) <= now]
-
-
 def _miss(dispatch: Dispatch, store: Store, job: Job[..., Any], slot: int) -> None:
     """Takes down that a slot passed; says so if nobody else has."""
     record = RunRecord(
@@ -82,5 +91,4 @@ def _miss(dispatch: Dispatch, store: Store, job: Job[..., Any], slot: int) -> No
         worker=dispatch.worker,
     )
     if store.claim(record, (f"slot:{slot}",), keep=dispatch.keep_seconds(job), ttl=0).mine:
-        text = _slots.text(slot)
-        _events.emit(_events.WARNING, "run.missed", job=job.name, slot=text, run_id=record.id)
+        dispatch.tell(job, record, Outcome.MISSED)

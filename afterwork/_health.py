@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _slots
+from . import _housekeeping, _slots
 from ._due import grace_of, since
 
 TYPE_CHECKING = False
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 OK = "ok"
 LATE = "late"
+STALLED = "stalled"
+"""There is a scheduler, and it does not turn."""
 
 
 def check(dispatch: Dispatch, now: float) -> tuple[str, list[dict[str, Any]]]:
     """The verdict and one entry per job. Blocks; raises `StoreError`."""
     states = dispatch.store().jobs()
     entries = [entry(job, states.get(job.name), now) for job in dispatch.jobs]
+    store = dispatch.store()
+    if _housekeeping.is_stalled(store.notes(_housekeeping.BEAT_PREFIX), store.now()):
+        return STALLED, entries
     return LATE if any(each.get("late") for each in entries) else OK, entries
 
 

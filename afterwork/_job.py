@@ -42,7 +42,11 @@ class Job(Base["P", "R"]):
     __slots__ = ("__wrapped__", "_ticket", "description", "fn", "name", "options", "policy")
 
     def __init__(
-        self, fn: Callable[P, R], policy: JobPolicy, ticket: Callable[[Job[..., Any]], Ticket]
+        self,
+        fn: Callable[P, R],
+        policy: JobPolicy,
+        ticket: Callable[[Job[..., Any]], Ticket],
+        name: str | None = None,
     ) -> None:
         inner: Any = fn
         if isinstance(inner, Job):  # a second schedule for the same function
@@ -52,7 +56,7 @@ class Job(Base["P", "R"]):
         _kinds.kind_of(inner)
         self.fn: Callable[P, R] = inner
         self.__wrapped__ = inner
-        self.name = policy.name or check_name(getattr(inner, "__name__", None))
+        self.name = name or policy.name or check_name(getattr(inner, "__name__", None))
         """What names it in URLs, logs and records."""
         self.description: str = (getattr(inner, "__doc__", None) or "").strip()
         """The function's docstring."""

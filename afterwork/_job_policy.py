@@ -52,6 +52,7 @@ MISFIRES = ("once", "skip", "all")
 MODES = ("wait", "accept")
 RESERVED = ("health", "jobs", "tick")
 """Names that the trigger route needs itself."""
+OWN_PREFIX = "afterwork."
 MAX_NAME_LENGTH = 100
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
 
@@ -130,6 +131,8 @@ def check_name(name: Any) -> str:
                 "a job's name is part of a URL: letters, digits, '.', '_' and '-', the first a "
                 f"letter or digit; {name!r} has {character!r} at position {position}"
             )
+    if name.startswith(OWN_PREFIX):
+        raise InvalidJobError(f"names that begin with {OWN_PREFIX!r} are kept for afterwork's own")
     if name in RESERVED:
         raise InvalidJobError(
             f"{name!r} is a page of the trigger route and cannot be a job's name. Give another: "

@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 from threading import Lock
 
-from . import _events
+from . import _events, _slots
 from ._outcome import Outcome
 from ._store import MAX_ERROR_LENGTH, RunRecord
 from ._ticket import GO, Verdict
@@ -26,12 +26,14 @@ from .errors import StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Literal
+    from typing import Any, Literal, TypeAlias
 
     from ._dispatch import Dispatch
     from ._job import Job
     from ._store import Store
     from ._work import Work
+
+    Trigger: TypeAlias = Literal["after", "schedule", "http", "manual", "retry"]
 
 ENTER_TRIES = 3
 """How often the store is asked before it counts as down."""
@@ -42,10 +44,14 @@ FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
 
 
+TRIGGERS: tuple[Trigger, ...] = ("after", "schedule", "http", "manual", "retry")
+
+
 class Occurrence:
     """What set a run off."""
 
     __slots__ = (
+        "again",
         "attempt",
         "caller",
         "delivery",
@@ -66,6 +72,7 @@ class Occurrence:
         attempt: int | None = None,
         reopens: bool = False,
         filtered: bool = False,
+        again: bool = False,
         payload: object = None,
     ) -> None:
         self.trigger: Literal["after", "schedule", "http", "manual", "retry"] = trigger
@@ -77,12 +84,14 @@ class Occurrence:
         """Whether coming again after a failure makes it the next attempt."""
         self.filtered = filtered
         """Whether pause, environment, time of day and `when` hold for it."""
+        self.again = again
+        """Whether it makes up for a slot that has a record already, of a pause."""
         self.payload = payload
 
     @property
     def keys(self) -> tuple[str, ...]:
         """What makes it the same as another."""
-        slot = () if self.slot is None else (f"slot:{self.slot}",)
+        slot = () if self.slot is None else (f"slot:{self.slot}{':again' * self.again}",)
         if self.delivery is None:
             return slot
         return (*slot, f"delivery:{self.caller}:{_short(self.delivery)}")
@@ -104,6 +113,7 @@ class JobTicket:
         "earlier_attempts",
         "first",
         "job",
+        "lag_seconds",
         "last_success_at",
         "occurrence",
         "run",
@@ -117,6 +127,7 @@ class JobTicket:
         self.occurrence = occurrence
         self.earlier_attempts = 0
         self.last_success_at: float | None = None
+        self.lag_seconds: float | None = None
         self.token: int | None = None
         self.run: RunRecord | None = None
         """The record of its claim; None before it and where there is none."""
@@ -132,6 +143,11 @@ class JobTicket:
         self._asked_to_stop = False
         self._verdict: Verdict | None = None
         self._renewed_at = 0.0
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the store does, or the job's condition may."""
+        return self.dispatch.blocks or self.job.policy.when is not None
 
     @property
     def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
@@ -177,6 +193,7 @@ class JobTicket:
             state = store.jobs().get(self.job.name)
             self.last_success_at = None if state is None else state.last_success_at
             paused = state is not None and state.pause is not None
+            self.dispatch.reap()  # whoever died with the lease is taken down before it is taken
             refusal = self._claim(store, work, paused)
             if refusal is not None:
                 return refusal
@@ -186,6 +203,7 @@ class JobTicket:
         ttl = self.dispatch.lease_seconds
         lease = store.acquire(self.run.id, lock, ttl=ttl)
         if lease.mine:
+            self.lag_seconds = self._lag()
             self.token = lease.token if exclusive else None
             self._keep()
             return GO
@@ -239,6 +257,13 @@ class JobTicket:
         if policy.when is not None and not policy.when():
             return "its condition (when=) is not met"
         return None
+
+    def _lag(self) -> float | None:
+        slot = self.occurrence.slot
+        if self.occurrence.trigger != "schedule" or slot is None:
+            return None
+        due = _slots.jittered(self.job.name, slot, self.job.policy.jitter)
+        return round(self.dispatch.clock.now() - due, 3)
 
     def _overlap(self, store: Store, run: RunRecord, holder: str) -> Verdict:
         """Another run of the job is on its way."""
@@ -335,7 +360,7 @@ class JobTicket:
         problem = self._try(lambda: self.dispatch.store().finish(record))
         if isinstance(problem, StoreError):
             self._report(problem, "record the end of", outcome=str(outcome))
-        elif problem is False:
+        elif problem is False:  # nobody answered that before, so it is not our own end
             _events.emit(
                 _events.WARNING,
                 "run.lease_lost",
@@ -346,16 +371,19 @@ class JobTicket:
             )
 
     def _try(self, call: Callable[[], bool]) -> bool | StoreError:
+        """The store's answer. After a try that failed nobody knows whether it was written, so then
+        a "no" may well mean that it was."""
+        answer: bool | StoreError = False
         pause = PAUSE_SECONDS
         for left in reversed(range(FINISH_TRIES)):
             try:
-                return call()
+                return call() or isinstance(answer, StoreError)
             except StoreError as error:
-                if not left:
-                    return error
-                time.sleep(pause)
-                pause *= 2
-        raise AssertionError("the last try returns")
+                answer = error
+                if left:
+                    time.sleep(pause)
+                    pause *= 2
+        return answer
 
     def _report(self, error: StoreError, doing: str, **fields: str) -> None:
         self.dispatch.notices.say_each_minute(

@@ -14,21 +14,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+IDLE_SECONDS = 60.0
+"""How long the thread stays although nothing is held."""
+
+
 class Keeper:
-    """Calls what it holds again and again, until it is dropped. The thread is there only while
-    something is held."""
+    """Calls what it holds again and again, until it is dropped.
+
+    What is held is first due after `every_seconds`, and the thread never sleeps longer than that:
+    so nobody has to wake it.
+    """
 
     def __init__(self, every_seconds: float) -> None:
         self.every_seconds = every_seconds
         self._held: dict[Callable[[], None], float] = {}
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._used_at = 0.0
 
     def hold(self, renew: Callable[[], None]) -> None:
         """Calls `renew` every so many seconds from now on, first after that time. It must not
         raise."""
-        with self._changed:
-            self._held[renew] = time.monotonic() + self.every_seconds
+        with self._lock:
+            self._used_at = time.monotonic()
+            self._held[renew] = self._used_at + self.every_seconds
             # After a fork the thread is not there, although its object is.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="afterwork-leases")
@@ -37,20 +46,25 @@ class Keeper:
 
     def drop(self, renew: Callable[[], None]) -> None:
         """Stops that. A call that is on its way is not waited for."""
-        with self._changed:
+        with self._lock:
             self._held.pop(renew, None)
-            self._changed.notify()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                if not self._held:
-                    self._thread = None
-                    return
-                renew = min(self._held, key=self._held.__getitem__)
-                left = self._held[renew] - time.monotonic()
-                if left > 0:
-                    self._changed.wait(left)
-                    continue
-                self._held[renew] = time.monotonic() + self.every_seconds
-            renew()
+        while (due := self._due()) is not None:
+            calls, pause = due
+            for renew in calls:
+                renew()
+            time.sleep(pause)
+
+    def _due(self) -> tuple[list[Callable[[], None]], float] | None:
+        """What has to be called now, and how long to sleep after that. None: nobody needs it."""
+        with self._lock:
+            now = time.monotonic()
+            if not self._held and now - self._used_at > IDLE_SECONDS:
+                self._thread = None
+                return None
+            calls = [renew for renew, at in self._held.items() if at <= now]
+            for renew in calls:
+                self._held[renew] = now + self.every_seconds
+            following = min(self._held.values(), default=now + self.every_seconds)
+            return calls, max(following - now, 0.0)

@@ -45,6 +45,7 @@ class Lifespan:
             if message["type"] == "lifespan.startup.complete":
                 self.running = True
                 guard.arm()
+                self._start_scheduler()
             await send(message)
 
         try:
@@ -67,8 +68,15 @@ class Lifespan:
             self.running = False
             guard.disarm()
 
+    def _start_scheduler(self) -> None:
+        loop, scheduler = current_loop(), self.pipeline.scheduler
+        if loop is not None and scheduler is not None:
+            scheduler.start(loop)
+
     async def _drain(self) -> None:
         loop = current_loop()
+        if self.pipeline.scheduler is not None:
+            self.pipeline.scheduler.stop()
         try:
             if loop is not None and self.pipeline.host.info.lifespan_is_process:
                 await close(self.pipeline, loop, self.pipeline.settings.grace)

@@ -47,6 +47,10 @@ if TYPE_CHECKING:
             calls. `eager`: its first step may be taken at once."""
             ...
 
+        def background(self, run: Callable[[], Awaitable[None]]) -> None:
+            """Starts something that may go on as long as the loop. `run` must not raise."""
+            ...
+
         def soon(self, call: Callable[..., object], *args: Any) -> None:
             """Calls from the loop, not from within this call. Safe from any thread."""
             ...

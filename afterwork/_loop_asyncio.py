@@ -84,6 +84,12 @@ class AsyncioLoop:
         if work.state != DONE:
             work.task = task
 
+    def background(self, run: Callable[[], Awaitable[None]]) -> None:
+        async def go() -> None:
+            await run()
+
+        self._keep(self.loop.create_task(go()))
+
     def soon(self, call: Callable[..., object], *args: Any) -> None:
         self.loop.call_soon_threadsafe(call, *args)
 
@@ -148,7 +154,9 @@ class AsyncioLoop:
 
     def handle(self, queue: Queue, give_up: Callable[[], None]) -> Awaitable[None]:
         # The loop itself keeps only weak references to tasks.
-        task = self.loop.create_task(self._handle(queue, give_up))
+        return self._keep(self.loop.create_task(self._handle(queue, give_up)))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self.handles.add(task)
         task.add_done_callback(self.handles.discard)
         return task

@@ -74,6 +74,9 @@ class TrioLoop:
         self.starts.append(lambda nursery: self._start(nursery, run, work))
         self.wake.set()
 
+    def background(self, run: Callable[[], Awaitable[None]]) -> None:
+        trio.lowlevel.spawn_system_task(run)
+
     def soon(self, call: Callable[..., object], *args: Any) -> None:
         self.calls.append(lambda: call(*args))
         self._ring()

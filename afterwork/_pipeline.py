@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ._exchange import Exchange
     from ._hosts import Host
     from ._loop import Loop, Signal, Timer
+    from ._scheduler import Scheduler
     from ._settings import Settings
     from ._ticket import Ticket
     from ._work import Work
@@ -81,6 +82,8 @@ class Pipeline:
         """Gives a finished callback a ticket if it is to be recorded."""
         self.dispatch: Dispatch | None = None
         """Set by the dispatch itself, where the app has jobs or a store."""
+        self.scheduler: Scheduler | None = None
+        """Set where the app has jobs with a schedule; the lifespan starts and stops it."""
         PIPELINES.add(self)
 
     # -- taking work in

@@ -24,6 +24,7 @@ LEVELS = {
     Outcome.CANCELLED: _events.WARNING,
     Outcome.ABANDONED: _events.ERROR,
     Outcome.SKIPPED: _events.DEBUG,
+    Outcome.MISSED: _events.WARNING,
 }
 EVENTS = {outcome: f"run.{outcome}" for outcome in LEVELS}
 
@@ -66,7 +67,11 @@ def fields(work: Work) -> dict[str, Any]:
         from ._slots import text
 
         slot = ticket.slot
-        job = {"trigger": ticket.trigger, "slot": None if slot is None else text(slot)}
+        job = {
+            "trigger": ticket.trigger,
+            "slot": None if slot is None else text(slot),
+            "lag_seconds": ticket.lag_seconds,
+        }
     exchange = work.exchange
     scope = {} if exchange is None else exchange.scope
     return {

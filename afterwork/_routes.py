@@ -305,7 +305,8 @@ class Routes:
         call = Call("tick")
         works = [
             dispatch.order(job, Occurrence("schedule", slot=slot, filtered=True))
-            for job, slot in due
+            for job, slots in due
+            for slot in slots
         ]
         entries: list[dict[str, Any]] = []
         if self._mode_of(None, query, request) == "accept":

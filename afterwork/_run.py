@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from ._asgi import Scope
     from ._clock import Clock
+    from ._job import Job
     from ._outcome import Outcome
     from ._response import ResponseInfo
     from ._work import Work
@@ -40,6 +41,13 @@ class Run:
     def name(self) -> str:
         """The name that logs show."""
         return self._work.title
+
+    @property
+    def job(self) -> Job[..., Any] | None:
+        """The job that it is a run of, with its schedule, tags and description; None for a
+        callback."""
+        ticket = self._work.ticket
+        return None if ticket is None else ticket.job
 
     @property
     def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
@@ -174,7 +182,12 @@ class Reporter(Protocol):
     It is called once per run, in the thread or on the loop where the run ended, inside the
     callback's context. So it must be quick, must not block, and may be called from several threads
     at once. If it raises, that is logged, and nothing else is touched. Skipped and withdrawn
-    callbacks are not runs.
+    callbacks are not runs; a job's slot that was missed and a run whose process died are given to
+    it too.
+
+    A reporter that hands its work to a thread of its own may have a method `flush(seconds)`, which
+    waits for that at most so long. It is called in a thread when the process shuts down, after all
+    runs.
     """
 
     def __call__(self, run: Run, /) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from . import _check
+from . import _check, _durations
 from ._clock import SYSTEM_CLOCK
 from ._hosts import as_host
 from ._retry import Retry
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any, Literal, TypeAlias, TypedDict
 
-    from ._clock import Clock
+    from ._clock import WaitingClock
     from ._hosts import Host, WaitUntil
     from ._run import Reporter, Run
     from ._store import Store
@@ -48,11 +48,17 @@ if TYPE_CHECKING:
         environment: str | None
         record: Literal["failures", "all", "none"]
         slow: float
-        clock: Clock | None
+        clock: WaitingClock | None
+        scheduler: Literal["auto"] | bool
+        start_delay: float
+        ready: Callable[[], object] | None
+        keep: int
+        keep_for: float | str
 
 
 DEFAULT_LEASE_SECONDS = 60.0
 """Long enough for a store that is away for a moment, short enough to wait for after a crash."""
+DEFAULT_KEEP_SECONDS = 30 * 86_400.0
 DEFAULT_SLOW_SECONDS = 10.0
 RECORDS = ("failures", "all", "none")
 DEFAULT_GRACE_SECONDS = 25.0
@@ -67,16 +73,21 @@ NAMES = (
     "environment",
     "grace",
     "host",
+    "keep",
+    "keep_for",
     "lease",
     "limit",
     "on_abandon",
     "on_missing",
     "on_store_error",
+    "ready",
     "record",
     "reporters",
     "retry",
+    "scheduler",
     "sequential",
     "slow",
+    "start_delay",
     "store",
     "threads",
     "timeout",
@@ -119,10 +130,24 @@ class Settings:
         self.lease = _check.seconds("lease", get("lease", DEFAULT_LEASE_SECONDS))
         self.environment = _check.optional_text("environment", get("environment")) or environment()
         self.record = _check.choice("record", get("record", "failures"), RECORDS)
-        self.clock: Clock = SYSTEM_CLOCK if get("clock") is None else get("clock")
-        if not (hasattr(self.clock, "now") and hasattr(self.clock, "monotonic")):
-            raise InvalidOptionError("clock", "a clock with now() and monotonic()", self.clock)
+        self.clock: WaitingClock = get("clock") or SYSTEM_CLOCK
+        if not all(hasattr(self.clock, name) for name in ("now", "monotonic", "sleep_until")):
+            expected = "a clock with now(), monotonic() and sleep_until()"
+            raise InvalidOptionError("clock", expected, self.clock)
+        self.scheduler: Literal["auto"] | bool = get("scheduler", "auto")
+        if self.scheduler not in ("auto", True, False):
+            raise InvalidOptionError("scheduler", "'auto', True or False", self.scheduler)
+        self.start_delay = _check.seconds("start_delay", get("start_delay", 0), zero=True)
+        self.ready: Callable[[], object] | None = get("ready")
+        if self.ready is not None and not callable(self.ready):
+            raise InvalidOptionError("ready", "a function that says whether to begin", self.ready)
+        self.keep = _check.count("keep", get("keep", 1000))
+        self.keep_for = _duration("keep_for", get("keep_for", DEFAULT_KEEP_SECONDS))
         self.slow = _check.seconds("slow", get("slow", DEFAULT_SLOW_SECONDS), zero=True)
+
+
+def _duration(name: str, value: Any) -> float:
+    return _check.seconds(name, _durations.parse(value) if isinstance(value, str) else value)
 
 
 def environment() -> str | None:

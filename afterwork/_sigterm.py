@@ -66,6 +66,8 @@ class SigtermGuard:
 
         loop = current_loop()
         assert loop is not None
+        if self.pipeline.scheduler is not None:
+            self.pipeline.scheduler.stop()
         await close(self.pipeline, loop, self.pipeline.settings.grace)
         if not self.shutting_down:
             self.disarm()

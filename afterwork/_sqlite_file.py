@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
     Answer = TypeVar("Answer")
 
-PAUSE_SECONDS = 0.01
-"""How long to wait before trying again what does not wait for a lock by itself."""
+TRY_SECONDS = 0.01
+"""How long SQLite waits for a lock before it is asked anew. Left alone, it looks less often the
+longer it waits, so those that come later go first: one of 8 busy processes got almost no turn."""
+PAUSE_SECONDS = 0.001
+"""How long to wait before asking again; not in all steps does SQLite wait by itself."""
 
 
 class SQLiteFile:
@@ -68,8 +71,7 @@ class SQLiteFile:
                 raise StoreError(self.name, doing, "it is not open", "Call open() first.")
             connection = self._connected()
             try:
-                # At once: one that begins by reading may find itself outdated when it writes.
-                connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+                self._again(connection, _begin_writing if writes else _begin_reading)
                 yield connection
                 connection.execute("COMMIT")
             finally:
@@ -101,7 +103,7 @@ class SQLiteFile:
     def _connect(self) -> sqlite3.Connection:
         self._make_file()
         connection = sqlite3.connect(
-            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+            self.path, timeout=TRY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             self._prepare(connection)
@@ -146,8 +148,7 @@ class SQLiteFile:
     def _again(
         self, connection: sqlite3.Connection, action: Callable[[sqlite3.Connection], Answer]
     ) -> Answer:
-        """Tries again while another process prepares the file: SQLite does not wait by itself in
-        all of these steps."""
+        """Asks for what another process may keep locked until it is had, or the time is over."""
         end = time.monotonic() + self._timeout
         while True:
             try:
@@ -195,6 +196,17 @@ def _after_fork() -> None:
     while _forking:
         _forking.pop().after_fork()
     _FORK.release()
+
+
+def _begin_writing(connection: sqlite3.Connection) -> None:
+    # At once: one that begins by reading may find itself outdated when it writes.
+    connection.execute("BEGIN IMMEDIATE")
+
+
+def _begin_reading(connection: sqlite3.Connection) -> None:
+    connection.execute("BEGIN")
+    # Only the first read looks at the file, which may have to be repaired after a crash first.
+    connection.execute("PRAGMA user_version")
 
 
 def _use_wal(connection: sqlite3.Connection) -> str:

@@ -37,7 +37,7 @@ VERSION_1 = (
         PRIMARY KEY (namespace, id)
     ) WITHOUT ROWID
     """,
-    # `runs` by job, by state and by both, and the newest of each job in `prune`.
+    # For the pages of `runs`: by job, by state and by both.
     "CREATE INDEX runs_by_job ON runs (namespace, job, id)",
     "CREATE INDEX runs_by_state ON runs (namespace, state, id)",
     "CREATE INDEX runs_by_job_and_state ON runs (namespace, job, state, id)",
@@ -47,6 +47,11 @@ VERSION_1 = (
     """,
     """
     CREATE INDEX runs_over ON runs (namespace, ended_at_seconds)
+    WHERE alive_until_seconds IS NULL
+    """,
+    # Its last column is always NULL; without it SQLite would look at each run to see that.
+    """
+    CREATE INDEX runs_over_by_job ON runs (namespace, job, id, alive_until_seconds)
     WHERE alive_until_seconds IS NULL
     """,
     """

@@ -26,6 +26,15 @@ JOB = """name, registered_at_seconds, last_slot, last_run, last_success_at_secon
     failures_in_a_row, paused_at_seconds, paused_until_seconds, pause_note"""
 
 
+# SQLite knows no sizes here and would rather walk the whole namespace, so each index is named.
+INDEXES = {
+    (): "",
+    ("job",): "INDEXED BY runs_by_job",
+    ("state",): "INDEXED BY runs_by_state",
+    ("job", "state"): "INDEXED BY runs_by_job_and_state",
+}
+
+
 class SQLiteTables:
     """The rows of one namespace, at one moment."""
 
@@ -53,7 +62,8 @@ class SQLiteTables:
 
     def dead(self) -> list[str]:
         rows = self._all(
-            "SELECT id FROM runs WHERE namespace = ? AND alive_until_seconds <= ? ORDER BY id",
+            "SELECT id FROM runs INDEXED BY runs_alive WHERE namespace = ? "
+            "AND alive_until_seconds <= ? ORDER BY id",
             self.now,
         )
         return [run_id for (run_id,) in rows]
@@ -61,20 +71,26 @@ class SQLiteTables:
     def runs(
         self, job: str | None, state: str | None, before: str | None, limit: int
     ) -> list[RunRecord]:
-        asked = {"job = ?": job, "state = ?": state, "id < ?": before}
-        given = {condition: value for condition, value in asked.items() if value is not None}
+        asked = {"job": job, "state": state}
+        given = {name: value for name, value in asked.items() if value is not None}
+        conditions = ["namespace = ?", *(f"{name} = ?" for name in given)]
+        values: list[object] = [*given.values()]
+        if before is not None:
+            conditions.append("id < ?")
+            values.append(before)
         rows = self._all(
-            f"SELECT {RECORD} FROM runs WHERE {' AND '.join(['namespace = ?', *given])} "
-            "ORDER BY id DESC LIMIT ?",
-            *given.values(),
+            f"SELECT {RECORD} FROM runs {INDEXES[tuple(given)]} "
+            f"WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT ?",
+            *values,
             limit,
         )
         return [_record(row) for row in rows]
 
     def doomed(self, age: float, keep: int, limit: int) -> list[str]:
         rows = self._all(
-            "SELECT id FROM runs WHERE namespace = ? AND alive_until_seconds IS NULL "
-            "AND ended_at_seconds < ? AND keys_until_seconds <= ? LIMIT ?",
+            "SELECT id FROM runs INDEXED BY runs_over WHERE namespace = ? "
+            "AND alive_until_seconds IS NULL AND ended_at_seconds < ? "
+            "AND keys_until_seconds <= ? LIMIT ?",
             *(self.now - age, self.now, limit),
         )
         found = {run_id for (run_id,) in rows}
@@ -86,7 +102,10 @@ class SQLiteTables:
 
     def _beyond(self, job: str, keep: int, limit: int) -> list[str]:
         """Runs of a job that are over and that `keep` newer ones are, too."""
-        over = "FROM runs WHERE namespace = ? AND job = ? AND alive_until_seconds IS NULL"
+        over = (
+            "FROM runs INDEXED BY runs_over_by_job WHERE namespace = ? AND job = ? "
+            "AND alive_until_seconds IS NULL"
+        )
         newest = self._one(f"SELECT id {over} ORDER BY id DESC LIMIT 1 OFFSET ?", job, keep)
         rows = self._all(
             f"SELECT id {over} AND id <= ? AND keys_until_seconds <= ? ORDER BY id LIMIT ?",

@@ -7,8 +7,9 @@
    that moment has passed, anybody may mark it as abandoned, and whoever finds it in the way does.
    Until then it may go on: a late `renew` or `finish` of a run that nobody has marked counts.
 4. Each method is one atomic step, may be called from any thread, and may block for a few seconds at
-   most. It raises `StoreError` where it could not be done; then nothing was changed, or, where the
-   answer got lost on its way, calling again with the same arguments gives it.
+   most. It raises `StoreError` where it could not be done; then nothing was changed, or the answer
+   got lost on its way. Calling `claim`, `acquire`, `wait`, `renew`, `register`, `put` or `pause`
+   again with the same arguments then gives it; the others say that there was nothing left to do.
 """
 
 from __future__ import annotations
@@ -151,6 +152,9 @@ class Store(Protocol):
     `MemoryStore` is for tests and single processes, `SQLiteStore` for all processes of one machine.
     `afterwork_integrations.redis` and `.postgresql` are for replicas. Write your own by keeping the
     rules of `tests/contracts/store.py`.
+
+    Its methods are called in threads. A store that never waits for anything may say
+    `blocks = False`, and is called on the event loop.
     """
 
     shared: Literal["process", "machine", "network"]

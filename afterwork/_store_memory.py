@@ -35,6 +35,7 @@ class MemoryStore(LocalStore):
     """
 
     shared: Literal["process", "machine", "network"] = "process"
+    blocks = False
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock
@@ -71,6 +72,7 @@ class MemoryTables:
     def __init__(self) -> None:
         self.now = 0.0
         self._runs: dict[str, Kept] = {}
+        self._live: set[str] = set()
         self._keys: dict[tuple[str, str], tuple[str, float]] = {}
         self._locks: dict[str, Lock] = {}
         self._token = 0
@@ -83,9 +85,13 @@ class MemoryTables:
 
     def save_run(self, kept: Kept) -> None:
         self._runs[kept.record.id] = kept
+        if kept.record.live:
+            self._live.add(kept.record.id)
+        else:
+            self._live.discard(kept.record.id)
 
     def dead(self) -> list[str]:
-        alive_until = ((kept.record.alive_until, run_id) for run_id, kept in self._runs.items())
+        alive_until = ((self._runs[run_id].record.alive_until, run_id) for run_id in self._live)
         return sorted(run_id for until, run_id in alive_until if until and until <= self.now)
 
     def runs(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Literal, Protocol
+    from typing import Any, Literal, Protocol
 
+    from ._job import Job
     from ._outcome import Outcome
     from ._work import Work
 else:
@@ -42,6 +43,11 @@ class Ticket(Protocol):
     """What a work carries that a store has a say in."""
 
     @property
+    def job(self) -> Job[..., Any] | None:
+        """The job that it is a run of; None for a callback."""
+        ...
+
+    @property
     def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
         """What set it off."""
         ...
@@ -72,8 +78,18 @@ class Ticket(Protocol):
         ...
 
     @property
+    def lag_seconds(self) -> float | None:
+        """How late a scheduled run started."""
+        ...
+
+    @property
     def token(self) -> int | None:
         """The fencing token of its lease."""
+        ...
+
+    @property
+    def blocks(self) -> bool:
+        """Whether `enter` and `leave` may wait for something, and so need a thread."""
         ...
 
     def enter(self, work: Work) -> Verdict:

@@ -8,6 +8,7 @@ import pytest
 
 from afterwork import _store_memory
 from afterwork._store_memory import MemoryStore
+from afterwork.testing._store_jobs import JobTests, NoteTests
 from afterwork.testing._store_tests import claim, claimed, ended, in_threads, record
 from tests.clock import HandClock
 from tests.contracts.store import StoreContract
@@ -25,7 +26,9 @@ class TestMemoryStore(StoreContract):
         self.clock.advance(seconds)
 
 
-class TestMemoryStoreInRealTime(StoreContract):
+class TestMemoryStoreInRealTime(JobTests, NoteTests):
+    """The contract waits where no clock can be moved."""
+
     def make_store(self) -> Store:
         return MemoryStore()
 

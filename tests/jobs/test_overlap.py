@@ -136,9 +136,13 @@ async def test_one_run_waits_and_it_is_the_newest() -> None:
         work.pipeline.clock.advance(3600 * hours)  # type: ignore[attr-defined]
         work.cron(HOUR, name="job", overlap="queue")(job)
     calls = []
+
+    def recorded(count: int) -> Any:
+        return lambda: len(works[0].store.runs()) == count
+
     for count, work in enumerate(works):
         calls.append(asyncio.create_task(caller(work)("/job")))
-        await until(lambda count=count: len(works[0].store.runs()) == count + 1)
+        await until(recorded(count + 1))
         if count == 1:
             await until(lambda: works[0].store.runs(state="claimed"))
 
@@ -277,7 +281,8 @@ async def test_a_moment_without_the_store_is_waited_out() -> None:
     ran: list[int] = []
     work.cron(HOUR, name="job")(lambda: ran.append(1))
     store.open()
-    real, failed = store.acquire, []
+    real = store.acquire
+    failed: list[int] = []
 
     def acquire(*args: Any, **kwargs: Any) -> Any:
         if not failed:

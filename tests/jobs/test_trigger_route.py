@@ -271,6 +271,8 @@ async def test_a_client_that_leaves_while_the_store_is_asked_costs_nothing() -> 
     asked, go = threading.Event(), threading.Event()
 
     class Slow(MemoryStore):
+        blocks = True
+
         def claim(self, *args: Any, **kwargs: Any) -> Any:
             asked.set()
             go.wait(10)
@@ -558,8 +560,8 @@ async def test_a_private_route_takes_vercels_dispatch(path: str) -> None:
         assert (await call(path, headers=left))[0] == 400
     other = {**DISPATCH, "ce-type": "com.vercel.queue.v1beta"}
     assert (await call(path, headers=other))[0] == 400
-    answer = await call.client.get(path, headers=DISPATCH)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    refused = await call.client.get(path, headers=DISPATCH)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
 
 async def test_addresses_hold_the_prefix() -> None:

@@ -250,14 +250,14 @@ def test_threads_are_made_when_needed_and_reused(monkeypatch: pytest.MonkeyPatch
         done.append(threading.get_ident())
 
     for _ in range(2):
-        threads.submit(work, Job())  # type: ignore[arg-type]
+        threads.submit(work, Job())
     both.wait(5)
     assert threads.alive == 2
-    threads.submit(lambda job: done.append(0), Job())  # type: ignore[arg-type]
+    threads.submit(lambda job: done.append(0), Job())
     assert threads.alive == 2  # the most
     release.set()
     wait_until(lambda: len(done) == 3)
-    threads.submit(lambda job: done.append(0), Job())  # type: ignore[arg-type]
+    threads.submit(lambda job: done.append(0), Job())
     wait_until(lambda: len(done) == 4)
     assert threads.alive == 2
 
@@ -268,13 +268,13 @@ def test_a_failed_start_leaves_the_work_to_the_threads_there_are(
     threads = Threads(2)
     release = threading.Event()
     done: list[str] = []
-    threads.submit(lambda job: release.wait(5), Job())  # type: ignore[arg-type]
+    threads.submit(lambda job: release.wait(5), Job())
 
     def refuse(self: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    threads.submit(lambda job: done.append("second"), Job())  # type: ignore[arg-type]
+    threads.submit(lambda job: done.append("second"), Job())
     assert threads.alive == 1
     release.set()
     wait_until(lambda: done == ["second"])
@@ -287,11 +287,11 @@ def test_idle_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
     threads = Threads(4)
     both = threading.Barrier(3)
     for _ in range(2):
-        threads.submit(lambda job: both.wait(5), Job())  # type: ignore[arg-type]
+        threads.submit(lambda job: both.wait(5), Job())
     both.wait(5)
     wait_until(lambda: threads.alive == 0)
     done: list[int] = []
-    threads.submit(lambda job: done.append(1), Job())  # type: ignore[arg-type]
+    threads.submit(lambda job: done.append(1), Job())
     wait_until(lambda: done == [1])
 
 
@@ -318,7 +318,7 @@ def test_a_thread_stays_for_a_call_that_came_as_it_was_about_to_end(
             return self.calls.get(timeout=timeout)
 
     threads._calls = Late()  # type: ignore[assignment]
-    threads.submit(lambda job: done.append(1), Job())  # type: ignore[arg-type]
+    threads.submit(lambda job: done.append(1), Job())
     wait_until(lambda: done == [1])
 
 
