@@ -102,7 +102,7 @@ def build(request: pytest.FixtureRequest) -> Iterator[Callable[[Routes], ASGIApp
 
 
 def new_work(ran: list[str]) -> Afterwork:
-    work = Afterwork(store=MemoryStore())
+    work = Afterwork(store=MemoryStore(), scheduler=False)
 
     @work.cron("0 3 * * *")
     async def nightly() -> None:

@@ -38,6 +38,7 @@ work = Afterwork(
     store="sqlite:///runs.db",
     lease=float(os.environ.get("LEASE", "60")),
     grace=float(os.environ.get("GRACE", "25")),
+    scheduler=False,  # only who is outside sets off jobs here
 )
 
 
