@@ -238,7 +238,8 @@ class Afterwork:
         `/{job}`
             GET or POST runs the job, once per slot and delivery.
         `/`
-            Runs the jobs whose expression is in the header `x-vercel-cron-schedule`.
+            Runs the jobs whose expression is in the header `x-vercel-cron-schedule`. Write the
+            slash (`/cron/`): without it Starlette and FastAPI redirect, which no cron follows.
         `/tick`
             Runs what is due. Call it every minute or so.
         `/jobs`

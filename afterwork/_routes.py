@@ -88,8 +88,9 @@ class Routes:
         async def both(scope: Scope, receive: Receive, send: Send) -> None:
             local = _local_path(scope) if scope["type"] == "http" else ""
             if local == prefix or local.startswith(prefix + "/"):
-                root = scope.get("root_path", "") + prefix
-                await self({**scope, "root_path": root}, receive, send)
+                root = scope.get("root_path", "").rstrip("/")
+                below = {**scope, "root_path": root + prefix, "path": root + local}
+                await self(below, receive, send)
             else:
                 await app(scope, receive, send)
 
@@ -369,11 +370,14 @@ def _verifiers(verify: Any, private: bool) -> tuple[Verifier, ...]:
 
 def _local_path(scope: Scope) -> str:
     """The path below the place where an app is mounted. Some frameworks leave that place at the
-    path's beginning, as the ASGI specification wants it, and some take it off."""
+    path's beginning, as the ASGI specification wants it, and some take it off. Some servers name a
+    prefix that is not in the path; Starlette tells it (`app_root_path`) from where it mounted."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    if root and (path == root or path.startswith(root + "/")):
-        return path[len(root) :]
+    mount = root.removeprefix(scope.get("app_root_path", "").rstrip("/"))
+    for place in (root, mount):
+        if place and (path == place or path.startswith(place + "/")):
+            return path[len(place) :]
     return path
 
 

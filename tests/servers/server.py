@@ -28,7 +28,8 @@ STOP_SECONDS = 1.0
 class Server:
     """A server that accepts requests once this is made. It runs until `stop`.
 
-    `options` go to the server's command line, `environ` to the app.
+    `options` go to the server's command line, `environ` to the app. A variable that is empty is not
+    there.
     """
 
     def __init__(self, row: Row, directory: Path, options: str = "", **environ: str) -> None:
@@ -37,11 +38,13 @@ class Server:
         self.journal = Journal(directory / "journal")
         self.environ = {
             **os.environ,
-            **environ,
             "PYTHONPATH": HERE,
             "PYTHONUNBUFFERED": "1",
             "SHOP_JOURNAL": str(self.journal.path),
+            **environ,
         }
+        for name in [name for name, value in environ.items() if not value]:
+            del self.environ[name]
         self.connections: list[Connection] = []
         self.signalled = 0.0
         for attempt in range(1, ATTEMPTS + 1):
@@ -102,7 +105,7 @@ class Server:
     def _is_up(self) -> bool:
         try:
             with Connection(self.port) as connection:
-                return connection.get().status == 200
+                return connection.get().status < 500
         except OSError:
             return False
 
