@@ -10,6 +10,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Real servers as subprocesses.
+SLOW := tests/servers tests/frameworks tests/triggers tests/schedules
 BENCH_STAMP := $(VENV)/.installed-bench
 
 .PHONY: demo test unit check bench clean
@@ -19,13 +21,13 @@ demo: $(VENV)/.installed-demo
 
 test: check $(STAMP)
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest tests --ignore=tests/servers --ignore=tests/frameworks
-	$(BIN)/python -m pytest tests/servers tests/frameworks -n 4
+	$(BIN)/coverage run -m pytest tests $(SLOW:%=--ignore=%)
+	$(BIN)/python -m pytest $(SLOW) -n 4
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests --ignore=tests/servers --ignore=tests/frameworks
+	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%)
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -46,7 +48,7 @@ $(VENV)/.installed-demo: $(BIN)/python pyproject.toml
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q -e '.[opentelemetry,testing]' --group test --group check
+	$(BIN)/python -m pip install -q -e '.[oidc,opentelemetry,postgresql,redis,testing]' --group test --group check
 	touch $@ $(VENV)/.installed-demo
 
 $(BENCH_STAMP): $(STAMP)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import socket
 import subprocess
@@ -37,7 +39,32 @@ def test_the_first_example_works_when_pasted(tmp_path: Path) -> None:
     assert out.count("sending a receipt to ada@example.org") == 1
 
 
-def answer(url: str) -> str:
+def test_the_job_example_works_when_pasted(tmp_path: Path) -> None:
+    """With the README only: a secured route that runs a job."""
+    (example,) = [block for block in BLOCKS if block.startswith("# app.py")]
+    (tmp_path / "app.py").write_text(example)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port)]
+    secret = "a-secret-for-the-readme-0123456789"
+    server = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "CRON_SECRET": secret})
+    try:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/cron/cleanup_sessions?slot=manual",
+            method="POST",
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        body = json.loads(answer(request))
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+    assert (body["status"], body["job"]) == ("ok", "cleanup_sessions")
+    assert (tmp_path / "afterwork.db").exists()
+
+
+def answer(url: str | urllib.request.Request) -> str:
     """What a server that is just starting answers."""
     end = time.monotonic() + 20
     while True:
