@@ -4,19 +4,22 @@ meet."""
 from __future__ import annotations
 
 from ._middleware import AfterMiddleware, new_pipeline
+from .errors import InvalidOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime, timedelta
     from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
     from ._asgi import ASGIApp
+    from ._batches import Batches
     from ._cron import Cron
     from ._dispatch import Dispatch
     from ._every import Every
     from ._job import Job
     from ._job_policy import JobValues
+    from ._once import Once
     from ._routes import Routes
     from ._run import Run
     from ._schedule import Schedule
@@ -305,6 +308,61 @@ class Afterwork:
         Raises `UnknownJobError`, `NaiveDatetimeError`, `StoreError`.
         """
         return await self.dispatch.resume(_name(job), resume_from)
+
+    def once(self, key: str, *, ttl: float | str = 86_400) -> Once:
+        """Does something once, over all processes that have the same store:
+
+        ```
+        async with work.once(f"welcome-mail:{user.id}", ttl="30d") as first:
+            if first:
+                await send_welcome_mail(user)
+        ```
+
+        True for the first who enters it with that key, False for all others, for `ttl` seconds (or
+        a text such as `"30d"`; default a day). If the block raises, the key is free again, so that
+        a retry finds it so; a process that dies in the block keeps it taken. In sync code use
+        `with`. Raises `InvalidOptionError`, `DurationSyntaxError`, `StoreError`.
+        """
+        from . import _check, _durations
+        from ._once import Once
+
+        if not isinstance(key, str) or not key:
+            raise InvalidOptionError("key", "a text that is not empty", key)
+        seconds = _durations.parse(ttl) if isinstance(ttl, str) else ttl
+        return Once(self.dispatch, key, _check.seconds("ttl", seconds))
+
+    def batches(
+        self,
+        fetch: Callable[[Any], tuple[list[Any], Any] | Awaitable[tuple[list[Any], Any]]],
+        *,
+        key: str | None = None,
+        reserve: float = 1.0,
+    ) -> Batches:
+        """Works through a big set inside a job, as far as its time goes. The next run goes on where
+        this one stopped.
+
+        ```
+        @work.cron("*/10 * * * *", timeout="5m")
+        async def reindex():
+            async for batch in work.batches(next_users):
+                await index(batch)
+
+        async def next_users(cursor):       # None at the beginning of the set
+            users = await users_after(cursor or 0, limit=500)
+            return users, users[-1].id if users else None   # None at its end
+        ```
+
+        After each batch the cursor, any JSON value, is kept in the store under `key` (default: the
+        job's name). No batch is begun with less than `reserve` seconds left, or less than one and
+        a half times the longest batch took, or once the run should stop. A batch whose block raised
+        is given again by the next run: let doing it twice do no harm. `fetch` may be sync or async;
+        sync jobs use `for` and a sync `fetch`. Raises `NoRunError` outside a job, `StoreError`.
+        """
+        from . import _check
+        from ._batches import Batches
+
+        _check.optional_text("key", key)
+        return Batches(self.dispatch, fetch, key, _check.seconds("reserve", reserve, zero=True))
 
     @property
     def store(self) -> Store:

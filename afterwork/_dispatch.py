@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._loop import Loop, Signal
     from ._notices import Notices
     from ._pipeline import Pipeline
-    from ._store import Store
+    from ._store import RunRecord, Store
     from ._ticket import Verdict
 
     T = TypeVar("T")
@@ -296,6 +296,10 @@ class Dispatch:
         if errors:
             raise errors[0]
         return answers[0]
+
+    async def ask_here(self, call: Callable[[], T]) -> T:
+        """As `ask`, on the loop that runs here."""
+        return await self.ask(_running_loop(), call)
 
     async def accept(self, work: Work, exchange: Exchange, loop: Loop) -> None:
         """Decides whether a run may go, and lets it go after the response to this request.
