@@ -83,6 +83,22 @@ def test_beyond_the_grace_both_are_recorded_as_cancelled(start: Start) -> None:
     assert not site.journal.lines("done")
 
 
+def test_a_caller_that_waits_holds_up_the_end_beyond_the_grace(start: Start) -> None:
+    """L4 needs the server's help in mode wait: uvicorn without `--timeout-graceful-shutdown` tells
+    nobody of the end while a request is open. So such a run ends by itself, however long it takes;
+    mode accept keeps to the grace."""
+    site = start(GRACE="0.2")
+    waiting = Waiting(site, 1.5)
+    until(lambda: site.journal.lines("started"), "the run to start")
+
+    site.terminate()
+    assert site.exited() > 1
+
+    answer = waiting.over()
+    assert answer is not None
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+
+
 def test_a_sync_job_beyond_the_grace_is_recorded_as_abandoned(start: Start) -> None:
     """L4: a thread cannot be stopped, so nobody knows how far it came; the process ends all the
     same, and its caller may deliver the job again."""
