@@ -20,8 +20,8 @@ class Notices:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._said: set[tuple[str, str]] = set()
-        self._at: dict[str, float] = {}
-        self._kept_back: dict[str, int] = {}
+        self._at: dict[tuple[str, str], float] = {}
+        self._kept_back: dict[tuple[str, str], int] = {}
 
     def announce(self, host: Host) -> None:
         """Says once what a user has to know about a host."""
@@ -35,15 +35,22 @@ class Notices:
             _events.emit(_events.WARNING, event, None, host=host, note=note)
 
     def say_each_minute(
-        self, event: str, level: int = _events.WARNING, error: Any = None, **fields: Any
+        self,
+        event: str,
+        level: int = _events.WARNING,
+        error: Any = None,
+        kind: str = "",
+        **fields: Any,
     ) -> None:
-        """An event that may happen very often, at most once a minute. `kept_back` is how many of
-        them were not written since the last one that was."""
+        """An event that may happen very often, at most once a minute for each of its kinds, of
+        which there are few. `kept_back` is how many were not written since the last one that
+        was."""
         now = self._clock.monotonic()
-        last = self._at.get(event)
+        key = event, kind
+        last = self._at.get(key)
         if last is not None and now - last < EVERY_SECONDS:
-            self._kept_back[event] = self._kept_back.get(event, 0) + 1
+            self._kept_back[key] = self._kept_back.get(key, 0) + 1
             return
-        self._at[event] = now
-        kept_back = self._kept_back.pop(event, None)
+        self._at[key] = now
+        kept_back = self._kept_back.pop(key, None)
         _events.emit(level, event, error, kept_back=kept_back, **fields)

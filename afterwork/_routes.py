@@ -188,6 +188,7 @@ class Routes:
     async def _verify(self, request: TriggerRequest) -> None:
         """Raises `Refused` unless one verifier is content."""
         reasons: list[str] = []
+        kinds: list[str] = []
         unavailable = False
         for verifier in self._verifiers:
             try:
@@ -195,6 +196,7 @@ class Routes:
                 return
             except VerificationError as error:
                 reasons.append(f"{verifier.name}: {error}")
+                kinds.append(error.reason)
             except VerifierUnavailableError as error:
                 unavailable = True
                 self._say("trigger.unavailable", None, verifier=verifier.name, detail=error.detail)
@@ -205,6 +207,8 @@ class Routes:
             raise Refused(_answers.unavailable())
         self._dispatch.notices.say_each_minute(
             "trigger.refused",
+            # A scanner without credentials must not hide the caller whose signature is wrong.
+            kind=" ".join(kinds),
             path=str(request.scope["path"])[:200],
             client=request.client,
             reasons=reasons,

@@ -26,7 +26,8 @@ def run_time_imports(path: Path) -> list[tuple[int, str]]:
         if isinstance(node, ast.Import):
             found += [(0, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node not in skipped:
-            found.append((node.level, node.module or ""))
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found += [(node.level, name) for name in names]
     return found
 
 
