@@ -39,11 +39,13 @@ PRUNED_AT_ONCE = 1000
 
 
 class LocalStore:
-    """A store whose tables are `self._step(...)`. All methods are those of `Store`."""
+    """All of `Store` but opening and time; a subclass gives the tables, in `_step`."""
 
-    def _step(self, doing: str, *, writes: bool = True) -> AbstractContextManager[Tables]:
-        """Gives the tables for one step; `doing` is for the error if it fails."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        def _step(self, doing: str, *, writes: bool = True) -> AbstractContextManager[Tables]:
+            """The tables for one step; `doing` is for the error if it fails."""
+            ...
 
     # -- claims and leases
 

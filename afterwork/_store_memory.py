@@ -34,7 +34,7 @@ class MemoryStore(LocalStore):
     more, and those that a key stands for which still counts. `close` forgets nothing.
     """
 
-    shared: Literal["process"] = "process"
+    shared: Literal["process", "machine", "network"] = "process"
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
         self._clock = clock

@@ -224,6 +224,6 @@ def _start(
 def _until(up: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     start = time.monotonic()
     while not up():
-        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
-        assert time.monotonic() - start < PATIENCE, f"{process.args} does not answer"
+        assert process.poll() is None, f"{process.args!r} ended with {process.returncode}"
+        assert time.monotonic() - start < PATIENCE, f"{process.args!r} does not answer"
         time.sleep(0.02)

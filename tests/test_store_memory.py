@@ -8,7 +8,7 @@ import pytest
 
 from afterwork import _store_memory
 from afterwork._store_memory import MemoryStore
-from afterwork.testing._store_tests import claim, claimed, ended, record
+from afterwork.testing._store_tests import claim, claimed, ended, in_threads, record
 from tests.clock import HandClock
 from tests.contracts.store import StoreContract
 
@@ -43,6 +43,7 @@ def test_it_does_not_grow_without_bound(monkeypatch: pytest.MonkeyPatch) -> None
     store = MemoryStore(clock=clock)
     live = claimed(store)
     kept = claim(store, record(state="missed"), ["k"], keep=60).run.id
+    newest = ""
     for number in range(100):
         newest = ended(store, slot=number)
         store.put(f"note {number}", "", ttl=1)
@@ -85,3 +86,8 @@ def test_the_contract_notices_a_store_that_claims_twice() -> None:
     with pytest.raises(AssertionError):
         suite.test_threads_that_race_for_slots_get_each_once()
     suite.teardown_method()
+
+
+def test_the_contract_notices_a_failure_in_a_thread() -> None:
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        in_threads(lambda index: print(1 / index))

@@ -22,7 +22,7 @@ TEXT = ("id", "job", "trigger", "state", "delivery", "worker", "reason", "error"
 @cache
 def source(name: str) -> str:
     """The text of a script."""
-    folder = resources.files(__package__) / "lua"
+    folder = resources.files("afterwork_integrations.redis") / "lua"
     common, own = (folder / f"{part}.lua" for part in ("common", name))
     return f"{common.read_text('utf-8')}\n{own.read_text('utf-8')}"
 

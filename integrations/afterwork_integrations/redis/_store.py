@@ -137,10 +137,10 @@ class RedisStore:
         return Lease(holder, mine == 1, token)
 
     def wait(self, run_id: str, lock: str) -> bool:
-        return self._run("wait", "let a run wait", run_id, lock) == 1
+        return bool(self._run("wait", "let a run wait", run_id, lock))
 
     def stop(self, lock: str, reason: str) -> bool:
-        return self._run("stop", "stop a run", lock, kept_error(reason)) == 1
+        return bool(self._run("stop", "stop a run", lock, kept_error(reason)))
 
     def renew(self, run_id: str, *, ttl: float) -> str | None:
         reason: str | None = self._run("renew", "renew a run", run_id, ttl)
@@ -154,7 +154,7 @@ class RedisStore:
             reason=kept_error(run.reason),
             error=kept_error(run.error),
         )
-        return self._run("finish", f"write the end of {run.job}", run.id, *end) == 1
+        return bool(self._run("finish", f"write the end of {run.job}", run.id, *end))
 
     def reap(self) -> list[RunRecord]:
         reaped = self._run("reap", "look for dead runs")
@@ -199,7 +199,7 @@ class RedisStore:
         self._run("pause", f"pause {job}", job, "" if seconds is None else seconds, *which)
 
     def resume(self, job: str) -> bool:
-        return self._run("resume", f"resume {job}", job) == 1
+        return bool(self._run("resume", f"resume {job}", job))
 
     # -- notes
 
@@ -207,14 +207,14 @@ class RedisStore:
         self._run("put", "write a note", key, value, "" if ttl is None else ttl, 0)
 
     def add(self, key: str, value: str, *, ttl: float | None = None) -> bool:
-        return self._run("put", "write a note", key, value, "" if ttl is None else ttl, 1) == 1
+        return bool(self._run("put", "write a note", key, value, "" if ttl is None else ttl, 1))
 
     def get(self, key: str) -> str | None:
         found: str | None = self._run("get", "read a note", key)
         return found
 
     def delete(self, key: str) -> bool:
-        return self._run("delete", "delete a note", key) == 1
+        return bool(self._run("delete", "delete a note", key))
 
     def notes(self, prefix: str) -> dict[str, str]:
         return mapping(self._run("notes", "read notes", prefix))
@@ -229,7 +229,8 @@ class RedisStore:
                 script = self._scripts[name] = self._client.register_script(source(name))
             return decoded(script(keys=[self._prefix], args=args))
         except (RedisError, RedisClusterException, OSError, UnicodeError) as error:
-            problem = str(error) or type(error).__name__
+            # Without the place in the script, which Redis appends.
+            problem = str(error).partition(" script: ")[0].rstrip(".") or type(error).__name__
             raise StoreError(self._name, doing, problem, _hint(error)) from error
 
     def _evicts(self) -> str | None:
