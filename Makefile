@@ -20,14 +20,11 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python -m demo $(if $(SERVE),--serve)
 
 test: check $(STAMP)
-	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest tests $(SLOW:%=--ignore=%)
+	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3 --cov --cov-report=term-missing
 	$(BIN)/python -m pytest $(SLOW) -n 4
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%)
+	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
