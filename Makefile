@@ -20,8 +20,12 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python -m demo $(if $(SERVE),--serve)
 
 test: check $(STAMP)
-	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3 --cov --cov-report=term-missing
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest tests $(SLOW:%=--ignore=%) -n 3
 	$(BIN)/python -m pytest $(SLOW) -n 4
+	find . -maxdepth 1 -name '.coverage.*' -size -2 -delete  # of processes that a test killed
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3
