@@ -64,10 +64,12 @@ def test_a_star_is_every_value() -> None:
     ],
 )
 def test_d12_sunday_is_0_and_7_and_names_in_any_case(field: str, expected: list[int]) -> None:
+    """D12"""
     assert values(Fields(f"0 0 * * {field}").weekdays) == expected
 
 
 def test_d12_months_have_names() -> None:
+    """D12"""
     assert values(Fields("0 0 1 jan,MAR-May,12 *").months) == [1, 3, 4, 5, 12]
 
 
@@ -93,6 +95,7 @@ def test_a_step_beyond_the_range_leaves_its_start() -> None:
 def test_d11_a_star_field_is_one_that_starts_with_a_star(
     expression: str, either: bool, follows: bool
 ) -> None:
+    """D11"""
     fields = Fields(expression)
     assert (fields.either_day, fields.follows_clock) == (either, follows)
 
@@ -160,6 +163,7 @@ def test_an_alias_means_its_expression_and_prints_as_written(alias: str) -> None
 def test_d14_refused_with_position_and_hint(
     expression: str, position: int, problem: str, hint: str
 ) -> None:
+    """D14"""
     error = refusal(expression)
     assert (error.position, error.expression) == (position, expression)
     sentence, text, caret = str(error).split("\n")
@@ -170,6 +174,7 @@ def test_d14_refused_with_position_and_hint(
 
 
 def test_d14_a_thousand_characters_are_refused_within_a_millisecond() -> None:
+    """D14"""
     for text in ("1," * 500, "*" * 1000, " " * 1000, "9" * 1000, "@" * 1000, "\u0665" * 1000):
         seconds: list[float] = []
         for _ in range(20):
@@ -200,6 +205,7 @@ def test_all_five_fields_written_out_are_not_too_long() -> None:
     ],
 )
 def test_d13_a_date_that_never_comes_is_refused(expression: str, missing: str) -> None:
+    """D13"""
     error = refusal(expression)
     assert f"it never fires, there is no {missing}" in str(error)
     assert error.position == 4
@@ -210,7 +216,7 @@ def test_d13_a_date_that_never_comes_is_refused(expression: str, missing: str) -
     ["0 0 29 2 *", "0 0 31 2,3 *", "0 0 31 2 1", "0 0 */31 2 *", "0 0 30-31,1 2 *"],
 )
 def test_d13_a_date_that_comes_is_taken(expression: str) -> None:
-    """`0 0 31 2 1` fires on the Mondays of February: one of the two is enough."""
+    """D13: `0 0 31 2 1` fires on the Mondays of February: one of the two is enough."""
     Fields(expression)
 
 

@@ -101,7 +101,7 @@ def second(time: datetime | None) -> float:
 def test_d8_next_and_prev_equal_a_walk_over_every_minute(
     where: tuple[str, int], seed: int, dst: Policy
 ) -> None:
-    """7,000 questions. Each answer is what the minute walk finds: later than asked, on matching
+    """D8: 7,000 questions. Each answer is what the minute walk finds: later than asked, on matching
     local time or at the end of a gap, and with nothing in between."""
     zone, start = where
     window = Window(zone, start, start + SPAN)
@@ -131,6 +131,7 @@ def test_d8_next_and_prev_equal_a_walk_over_every_minute(
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32), st.integers(0, 130 * 365))
 def test_d8_rare_dates_equal_a_walk_over_every_day(seed: int, start: int) -> None:
+    """D8"""
     rng = random.Random(seed)
     text = "30 12 " + " ".join(
         rng.choice((field(rng, *limits), str(limits[1] - rng.randint(0, 2)), "*"))

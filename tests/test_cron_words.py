@@ -35,6 +35,7 @@ def test_words_say_when(expression: str, words: str) -> None:
 
 
 def test_d11_words_say_whether_one_day_field_is_enough_or_both_must_hold() -> None:
+    """D11"""
     assert Cron("0 0 13 * 5", timezone="America/New_York").words() == (
         "at 00:00 on day 13 of every month, and also on every Friday (one of the two is enough), "
         "America/New_York time"

@@ -102,6 +102,7 @@ def test_utc_needs_no_zone_data() -> None:
     ],
 )
 def test_d15_an_unknown_zone_is_an_error_that_names_tzdata(name: str, hint: str) -> None:
+    """D15"""
     with pytest.raises(UnknownTimezoneError, match="pip install -U tzdata") as caught:
         Cron("@daily", timezone=name)
     assert caught.value.name == name
@@ -120,6 +121,7 @@ def no_zone_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("no_zone_data")
 def test_d15_a_machine_without_zone_data_is_told_to_install_tzdata() -> None:
+    """D15"""
     with pytest.raises(UnknownTimezoneError, match=r"no zone data at all: pip install tzdata$"):
         Cron("@daily", timezone="America/New_York")
     assert Cron("@daily").next(datetime(2026, 1, 1, tzinfo=UTC)) is not None
