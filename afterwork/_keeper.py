@@ -26,9 +26,9 @@ class Keeper:
 
     def hold(self, renew: Callable[[], None]) -> None:
         """Calls `renew` every so many seconds from now on, first after that time. It must not
-        raise."""
+        raise. What is held already is not put off."""
         with self._changed:
-            self._held[renew] = time.monotonic() + self.every_seconds
+            self._held.setdefault(renew, time.monotonic() + self.every_seconds)
             # After a fork the thread is not there, although its object is.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="afterwork-leases")
@@ -54,3 +54,4 @@ class Keeper:
                     continue
                 self._held[renew] = time.monotonic() + self.every_seconds
             renew()
+            del renew  # or what was dropped meanwhile lives until the next call

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -136,9 +137,13 @@ async def test_one_run_waits_and_it_is_the_newest() -> None:
         work.pipeline.clock.advance(3600 * hours)  # type: ignore[attr-defined]
         work.cron(HOUR, name="job", overlap="queue")(job)
     calls = []
+
+    def counted(count: int) -> bool:
+        return len(works[0].store.runs()) == count
+
     for count, work in enumerate(works):
         calls.append(asyncio.create_task(caller(work)("/job")))
-        await until(lambda count=count: len(works[0].store.runs()) == count + 1)
+        await until(partial(counted, count + 1))
         if count == 1:
             await until(lambda: works[0].store.runs(state="claimed"))
 
@@ -277,7 +282,8 @@ async def test_a_moment_without_the_store_is_waited_out() -> None:
     ran: list[int] = []
     work.cron(HOUR, name="job")(lambda: ran.append(1))
     store.open()
-    real, failed = store.acquire, []
+    real = store.acquire
+    failed: list[int] = []
 
     def acquire(*args: Any, **kwargs: Any) -> Any:
         if not failed:
