@@ -6,15 +6,15 @@ not keep a lease from being given back.
 
 from __future__ import annotations
 
+from ._outcome import Outcome
 from ._threads import Threads
-from ._ticket import GO
+from ._ticket import GO, Verdict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._pipeline import Pipeline
-    from ._ticket import Verdict
     from ._work import Work
 
 MOST_THREADS = 8
@@ -29,15 +29,21 @@ class Admission:
 
     def enter(self, work: Work) -> None:
         """Starts the work as soon as its ticket lets it, or ends it."""
-        if self._blocks(work):
-            self.threads.submit(self._enter, work)
-        else:
+        if not self._blocks(work):
             self._enter(work)
+            return
+        try:
+            self.threads.submit(self._enter, work)
+        except RuntimeError as error:  # no thread to be had
+            self.pipeline.finish(work, Outcome.FAILED, error, inside=False)
 
-    def decide(self, work: Work, then: Callable[[Verdict], None]) -> None:
+    def decide(self, work: Work, then: Callable[[Work, Verdict], None]) -> None:
         """Asks the ticket, and calls `then` from the loop of the work's queue. A work that may not
         run, or not yet, is asked about again when it is started; one that may is not."""
-        self.threads.submit(lambda work: self._decide(work, then), work)
+        try:
+            self.threads.submit(lambda work: self._decide(work, then), work)
+        except RuntimeError as error:
+            then(work, Verdict(outcome=Outcome.FAILED, error=error))
 
     def leave(self, work: Work) -> None:
         """Tells the ticket that the work is over, then lets the work leave its queue."""
@@ -65,7 +71,7 @@ class Admission:
             work.entered = True
             self.pipeline.soon(self.pipeline.submit, work)
 
-    def _decide(self, work: Work, then: Callable[[Verdict], None]) -> None:
+    def _decide(self, work: Work, then: Callable[[Work, Verdict], None]) -> None:
         ticket = work.ticket
         assert ticket is not None
         verdict = ticket.enter(work)
@@ -83,5 +89,5 @@ class Admission:
         self.pipeline.leave(work)
 
 
-def _call(work: Work, then: Callable[[Verdict], None], verdict: Verdict) -> None:
-    then(verdict)
+def _call(work: Work, then: Callable[[Work, Verdict], None], verdict: Verdict) -> None:
+    then(work, verdict)

@@ -13,6 +13,7 @@ import json
 import math
 
 from . import _slots
+from ._job_ticket import REPLACED
 from ._outcome import Outcome
 from .errors import PermanentFailure, RetryLater
 
@@ -74,6 +75,8 @@ def ended(work: Work, ticket: JobTicket, call: Call) -> Answer:
         return Answer(code, str(outcome), headers, **fields)
     if call.caller == "vercel-cron" or call.caller == "vercel-schedule":
         return Answer(200, str(outcome), **fields)
+    if outcome is Outcome.CANCELLED and (work.cut or "").startswith(REPLACED):
+        return Answer(200, str(outcome), **fields)  # again it would replace its own successor
     headers = {}
     if isinstance(work.error, RetryLater):
         headers["Retry-After"] = str(math.ceil(work.error.seconds))
@@ -82,10 +85,6 @@ def ended(work: Work, ticket: JobTicket, call: Call) -> Answer:
 
 def accepted(work: Work, ticket: JobTicket) -> Answer:
     """The answer about a run that goes on after it."""
-    if ticket.status == "unavailable":
-        return unavailable(**_fields(work, ticket))
-    if ticket.status is not None:
-        return Answer(200, ticket.status, **_fields(work, ticket))
     return Answer(202, "accepted", **_fields(work, ticket))
 
 

@@ -16,7 +16,7 @@ from ._callers import BadCallError, read_instant
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from typing import Any
 
 TEXT_TYPES = ("json", "text/", "application/x-www-form-urlencoded")
@@ -38,7 +38,7 @@ def read(body: bytes, content_type: str | None) -> Any:
 
 def bind(fn: Callable[..., object], payload: Any) -> dict[str, Any]:
     """The arguments for a job's function. Raises `BadCallError`."""
-    parameters = inspect.signature(fn).parameters.values()
+    parameters = _parameters(fn).values()
     if not parameters:
         return {}
     given = {} if payload is None else payload
@@ -65,9 +65,17 @@ def slot_in(fn: Callable[..., object], payload: Any) -> float | None:
     the job. Body templates are all that some schedulers can fill in."""
     if not isinstance(payload, dict) or "slot" not in payload:
         return None
-    if "slot" in inspect.signature(fn).parameters:
+    if "slot" in _parameters(fn):
         return None
     return read_instant("slot", str(payload["slot"]))
+
+
+def _parameters(fn: Callable[..., object]) -> Mapping[str, inspect.Parameter]:
+    """A function's parameters; none for one written in C that does not tell them."""
+    try:
+        return inspect.signature(fn).parameters
+    except ValueError:
+        return {}
 
 
 def _refuse(constant: str) -> Any:

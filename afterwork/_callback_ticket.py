@@ -8,7 +8,6 @@ from ._job_ticket import describe
 from ._outcome import Outcome
 from ._store import RunRecord
 from ._ticket import GO
-from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class CallbackTicket:
         )
         try:
             self.dispatch.store().claim(record, (), keep=0, ttl=0)
-        except StoreError as error:
+        except Exception as error:  # whatever it is: the callback is over
             self.dispatch.notices.say_each_minute(
                 "store.error", _events.ERROR, error, callback=work.title, doing="record"
             )

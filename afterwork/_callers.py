@@ -82,6 +82,8 @@ def identify(request: TriggerRequest, query: Mapping[str, str]) -> Call:
         call.retries = True
     if call.delivery is not None and len(call.delivery) > MAX_DELIVERY_LENGTH:
         raise BadCallError(f"delivery has more than {MAX_DELIVERY_LENGTH} characters")
+    if call.delivery is not None and "\0" in call.delivery:
+        raise BadCallError("delivery has a character that no store takes")
     return call
 
 

@@ -49,12 +49,7 @@ def cut(pipeline: Pipeline, queue: Queue, reason: str) -> None:
     )
     for work in works:
         work.cut = reason
-        if work.state == QUEUED or (work.started is None and work.task is None):
-            queue.forget(work)
-            pipeline.finish(work, Outcome.CANCELLED, work.error, inside=False)
-        elif work.task is not None:
-            work.task.cancel()
-        else:
+        if not _end(pipeline, work):
             pipeline.finish(work, Outcome.ABANDONED, None, inside=False)
     if queue.loop is not None and any(work.state != DONE for work in works):
         # Told when the drain ends, or the request it belongs to is still open and it is over.
@@ -72,11 +67,19 @@ def stop(pipeline: Pipeline, work: Work, reason: str) -> None:
     if work.state == DONE or work.cut is not None:
         return
     work.cut = reason
-    if work.state == QUEUED:
+    _end(pipeline, work)
+
+
+def _end(pipeline: Pipeline, work: Work) -> bool:
+    """Ends a work that does not run yet, and cancels one that can be. False: it is in a thread."""
+    if work.state == QUEUED or (work.started is None and work.task is None):
         work.queue.forget(work)
         pipeline.finish(work, Outcome.CANCELLED, work.error, inside=False)
-    elif work.task is not None:
-        work.task.cancel()
+        return True
+    if work.task is None:
+        return False
+    work.task.cancel()
+    return True
 
 
 def _abandon(pipeline: Pipeline, works: list[Work], telling: list[list[Work]]) -> None:

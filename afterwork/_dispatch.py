@@ -134,7 +134,7 @@ class Dispatch:
     def _look_at_store(self, nothing: object) -> None:
         try:
             self.store()
-        except StoreError as error:
+        except Exception as error:  # also a URL in the environment that means no store
             self.notices.say_each_minute("store.error", _events.ERROR, error, doing="open")
 
     def keep_seconds(self, job: Job[..., Any]) -> float:
@@ -173,6 +173,18 @@ class Dispatch:
         work.queue = Queue(self.pipeline)
         work.ticket = JobTicket(self, job, occurrence)
         return work
+
+    def order_slots(self, due: list[tuple[Job[..., Any], list[int]]]) -> list[Work]:
+        """Runs for slots that are due. Several of one job go one after the other."""
+        works: list[Work] = []
+        for job, slots in due:
+            last: JobTicket | None = None
+            for slot in slots:
+                work = self.order(job, Occurrence("schedule", slot=slot, filtered=True))
+                ticket: Any = work.ticket
+                ticket.behind, last = last, ticket
+                works.append(work)
+        return works
 
     def begin(self, work: Work, loop: Loop, deadline: float | None) -> None:
         """Starts an ordered run in its own queue. `deadline` is by the monotonic clock."""
@@ -264,16 +276,34 @@ class Dispatch:
                 self.begin(work, loop, deadline)
             for work in works:
                 await self.see_through(work, loop)
-        else:  # there a drain has the loop for itself, so all share one queue
-            for work in works[1:]:
-                work.queue = works[0].queue
-            queue = works[0].queue if works else Queue(self.pipeline)
+        elif works:  # there a drain has the loop for itself, so all share one queue
+            queue = works[0].queue
             self.pipeline.queues[queue] = None
             for work in works:
+                work.queue = queue
                 queue.add(work)
             self.pipeline.begin(queue, loop, deadline)
-            if works:
-                await self.see_through(works[0], loop)
+            await self.see_through(works[0], loop)
+
+    async def serve(
+        self,
+        now: list[Work],
+        later: list[Work],
+        exchange: Exchange,
+        loop: Loop,
+        deadline: float | None,
+    ) -> list[Work]:
+        """Runs some and waits until they are over; lets others go after the response to this
+        request. Returns those of the others that may not go, and are over.
+
+        All are under way before anything is waited for: a caller that leaves costs none its run.
+        """
+        decided, refused = self._accept(later, exchange, loop)
+        await self.see_all_through(now, loop, deadline)
+        await decided.wait(None)
+        for work in refused:
+            await self.see_through(work, loop)
+        return refused
 
     async def ask(self, loop: Loop, call: Callable[[], T]) -> T:
         """Calls what asks the store, in a thread. What it raises is raised here."""
@@ -301,45 +331,62 @@ class Dispatch:
         """As `ask`, on the loop that runs here."""
         return await self.ask(_running_loop(), call)
 
-    async def accept(self, work: Work, exchange: Exchange, loop: Loop) -> None:
-        """Decides whether a run may go, and lets it go after the response to this request.
+    def _accept(
+        self, works: list[Work], exchange: Exchange, loop: Loop
+    ) -> tuple[Signal, list[Work]]:
+        """Decides which runs may go, and lets those go after the response. Returns what is set once
+        it is decided, and a list in which there are then those that may not.
 
         On trio nothing can be decided outside a drain, so there it is decided after the response.
         """
-        if not loop.detaches:
-            self._join(work, exchange)
-            return
         decided = loop.signal()
-        work.queue.loop = loop
-        self.pipeline.queues[work.queue] = None  # so that a shutdown waits for it
-        self.pipeline.admission.decide(
-            work, lambda verdict: self._decided(work, exchange, loop, verdict, decided)
-        )
-        await decided.wait(None)
+        verdicts: dict[Work, Verdict] = {}
+        refused: list[Work] = []
 
-    def _decided(
-        self, work: Work, exchange: Exchange, loop: Loop, verdict: Verdict, decided: Signal
-    ) -> None:
+        def decide(work: Work, verdict: Verdict) -> None:
+            verdicts[work] = verdict
+            if len(verdicts) == len(works):
+                # Not one by one: in a request whose callbacks take turns their order counts.
+                for each in works:
+                    if not self._let_go(each, exchange, loop, verdicts[each]):
+                        refused.append(each)
+                decided.set()
+
+        for work in works:
+            if loop.detaches:
+                work.queue.loop = loop
+                self.pipeline.queues[work.queue] = None  # so that a shutdown waits for it
+                self.pipeline.admission.decide(work, decide)
+            else:
+                self._join(work, exchange)
+        if not works or not loop.detaches:
+            decided.set()
+        return decided, refused
+
+    def _let_go(self, work: Work, exchange: Exchange, loop: Loop, verdict: Verdict) -> bool:
+        """Puts a run where it goes on; returns whether it may go at all."""
         queue = work.queue
         if verdict.outcome is not None:
             self.begin(work, loop, None)
-        elif exchange.finished or not self._join(work, exchange):
+            return False
+        if exchange.finished or not self._join(work, exchange):
             # The client left while the store was asked.
             self.begin(work, loop, None)
         else:
             self.pipeline.forget(queue)
-        decided.set()
+        return True
 
     def _join(self, work: Work, exchange: Exchange) -> bool:
         """Makes a run one of the callbacks of a request."""
         own = work.queue
         work.queue = exchange.pipeline.queue_of(exchange)
-        work.exchange = exchange
         try:
             work.queue.add(work)
         except QueueClosedError:
-            work.queue, work.exchange = own, None
+            work.queue = own
             return False
+        work.exchange = exchange
+        work.context.run(current_exchange.set, exchange)  # what it queues is this request's too
         return True
 
     # -- runs that are under way

@@ -9,7 +9,7 @@ from .errors import InvalidJobError, InvalidOptionError, UnknownOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection
     from typing import Any, Literal, TypedDict
 
     from ._retry import Retry
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         """The keywords of `Afterwork.job`, and of `cron` and `every` beside their own."""
 
         name: str
-        tags: Sequence[str]
+        tags: Collection[str]
         timeout: float | str | None
         retry: Retry | None
         overlap: Literal["skip", "queue", "replace", "allow"]
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         grace: float | str | None
         jitter: float | str
         when: Callable[[], object] | None
-        environments: Sequence[str]
+        environments: Collection[str]
         between: tuple[str, str] | None
         mode: Literal["wait", "accept"] | None
 

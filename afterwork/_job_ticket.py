@@ -19,7 +19,7 @@ from threading import Lock
 
 from . import _events, _slots
 from ._outcome import Outcome
-from ._store import MAX_ERROR_LENGTH, RunRecord
+from ._store import LEASE_LOST, MAX_ERROR_LENGTH, RunRecord
 from ._ticket import GO, Verdict
 from .errors import StoreError
 
@@ -42,6 +42,8 @@ PAUSE_SECONDS = 0.2
 """Between two tries; it doubles."""
 FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
+REPLACED = "replaced by run"
+"""Begins the reason of a run that had to make way for a newer one."""
 
 
 TRIGGERS: tuple[Trigger, ...] = ("after", "schedule", "http", "manual", "retry")
@@ -90,11 +92,12 @@ class Occurrence:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """What makes it the same as another."""
+        """What makes it the same as another. The delivery comes first: one that comes again hours
+        later is the run that it was, and not one of the slot which is on then."""
         slot = () if self.slot is None else (f"slot:{self.slot}{':again' * self.again}",)
         if self.delivery is None:
             return slot
-        return (*slot, f"delivery:{self.caller}:{_short(self.delivery)}")
+        return (f"delivery:{self.caller}:{_short(self.delivery)}", *slot)
 
 
 class JobTicket:
@@ -102,6 +105,7 @@ class JobTicket:
 
     __slots__ = (
         "_asked_to_stop",
+        "_entered",
         "_left",
         "_lock",
         "_poll",
@@ -109,6 +113,7 @@ class JobTicket:
         "_tries",
         "_verdict",
         "_work",
+        "behind",
         "dispatch",
         "earlier_attempts",
         "first",
@@ -116,7 +121,9 @@ class JobTicket:
         "lag_seconds",
         "last_success_at",
         "occurrence",
+        "over",
         "run",
+        "slot",
         "status",
         "token",
     )
@@ -125,12 +132,18 @@ class JobTicket:
         self.dispatch = dispatch
         self.job = job
         self.occurrence = occurrence
+        self.slot = occurrence.slot
+        """The occurrence of the schedule that it is. A redelivery has that of its first attempt."""
         self.earlier_attempts = 0
         self.last_success_at: float | None = None
         self.lag_seconds: float | None = None
         self.token: int | None = None
         self.run: RunRecord | None = None
         """The record of its claim; None before it and where there is none."""
+        self.behind: JobTicket | None = None
+        """The run of an earlier slot that goes first: of several slots that were missed."""
+        self.over = False
+        """Its end is recorded, and its lease given back."""
         self.first: RunRecord | None = None
         """The run that it is a duplicate of."""
         self.status: str | None = None
@@ -141,6 +154,7 @@ class JobTicket:
         self._tries = 0
         self._poll = FIRST_POLL_SECONDS
         self._asked_to_stop = False
+        self._entered = False
         self._verdict: Verdict | None = None
         self._renewed_at = 0.0
 
@@ -152,10 +166,6 @@ class JobTicket:
     @property
     def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
         return self.occurrence.trigger
-
-    @property
-    def slot(self) -> int | None:
-        return self.occurrence.slot
 
     @property
     def delivery(self) -> str | None:
@@ -171,6 +181,9 @@ class JobTicket:
         with self._lock:
             if self._left:
                 return Verdict(outcome=Outcome.CANCELLED)
+            if self.behind is not None and not self.behind.over:
+                return Verdict(wait=self._next_poll())
+            self.behind = None
             if self._verdict is None:
                 verdict = self._ask(work)
                 if verdict.outcome is None:
@@ -181,12 +194,13 @@ class JobTicket:
     def _ask(self, work: Work) -> Verdict:
         self._work = work
         try:
-            return self._enter(self.dispatch.store(), work)
+            verdict = self._enter(self.dispatch.store(), work)
         except StoreError as error:
             return self._without_store(error)
-        except Exception as error:  # a `when` that raises
-            self._record_end(Outcome.FAILED, error=error)
+        except BaseException as error:  # a `when`, or a store that raises what no store may
             return Verdict(outcome=Outcome.FAILED, error=error)
+        self._tries = 0
+        return verdict
 
     def _enter(self, store: Store, work: Work) -> Verdict:
         if self.run is None:
@@ -205,6 +219,7 @@ class JobTicket:
         if lease.mine:
             self.lag_seconds = self._lag()
             self.token = lease.token if exclusive else None
+            self._entered = True
             self._keep()
             return GO
         if not lease.holder:
@@ -214,7 +229,14 @@ class JobTicket:
     def _claim(self, store: Store, work: Work, paused: bool) -> Verdict | None:
         """Takes the slot. Returns a verdict where that is the end of it."""
         occurrence = self.occurrence
-        reason = self._refusal(paused) if occurrence.filtered else None
+        reason: str | None = None
+        problem: BaseException | None = None
+        try:
+            reason = self._refusal(paused) if occurrence.filtered else None
+        except StoreError:
+            raise  # the condition asked the store itself
+        except BaseException as error:  # a condition that raises: a run that failed, with a record
+            problem = error
         record = RunRecord(
             id=work.run_id,
             job=self.job.name,
@@ -231,7 +253,8 @@ class JobTicket:
             occurrence.keys,
             keep=self.dispatch.keep_seconds(self.job),
             ttl=self.dispatch.lease_seconds,
-            reopen=occurrence.reopens,
+            # What is not to run now is not made a next attempt: nobody would end it.
+            reopen=occurrence.reopens and reason is None,
         )
         if not claim.mine:
             self.status, self.first = "duplicate", claim.run
@@ -240,8 +263,11 @@ class JobTicket:
             self.status = "paused" if paused else "skipped"
             return Verdict(outcome=Outcome.SKIPPED, reason=reason)
         self.run = claim.run
+        self.slot = claim.run.slot
         self.earlier_attempts = claim.run.attempt - 1
         work.id = claim.run.id
+        if problem is not None:
+            raise problem
         return None
 
     def _refusal(self, paused: bool) -> str | None:
@@ -274,14 +300,17 @@ class JobTicket:
             self.status = "skipped"
             return Verdict(outcome=Outcome.SKIPPED, reason=reason)
         if job.policy.overlap == "replace" and not self._asked_to_stop:
+            store.stop(job.name, f"{REPLACED} {run.id}")
             self._asked_to_stop = True
-            store.stop(job.name, f"replaced by run {run.id}")
             self.dispatch.wake(job.name)
         if not store.wait(run.id, job.name):
             return self._lost(store)
         self._keep()
+        return Verdict(wait=self._next_poll())
+
+    def _next_poll(self) -> float:
         wait, self._poll = self._poll, min(self._poll * 2, LONGEST_POLL_SECONDS)
-        return Verdict(wait=wait)
+        return wait
 
     def _lost(self, store: Store) -> Verdict:
         """The run was ended by somebody else while it waited."""
@@ -297,8 +326,7 @@ class JobTicket:
         if self._tries < ENTER_TRIES:
             return Verdict(wait=PAUSE_SECONDS * 2**self._tries)
         self._report(error, "run")
-        free = not self.occurrence.keys and self.job.policy.overlap == "allow"
-        if free or self.dispatch.runs_without_store:
+        if self._is_free or self.dispatch.runs_without_store:
             return GO
         self.status = "unavailable"
         return Verdict(outcome=Outcome.FAILED, reason="the store is not available", error=error)
@@ -307,19 +335,26 @@ class JobTicket:
 
     def renew(self) -> None:
         """Keeps the lease. Where it is lost, or somebody wants the run to end, it is stopped."""
-        run = self.run
-        if run is None:
+        run, work = self.run, self._work
+        if run is None or work is None:
             return
+        asked_at = time.monotonic()
         try:
             reason = self.dispatch.store().renew(run.id, ttl=self.dispatch.lease_seconds)
-            self._renewed_at = time.monotonic()
-        except StoreError as error:
+            self._renewed_at = asked_at
+        except Exception as error:
             self._report(error, "renew")
-            late = time.monotonic() - self._renewed_at
-            reason = "lease lost" if late > self.dispatch.lease_seconds else None
-        work = self._work
-        if reason is not None and work is not None:
+            late = asked_at - self._renewed_at
+            reason = LEASE_LOST if late > self.dispatch.lease_seconds else None
+        if reason == LEASE_LOST and (self._is_free or not self._entered):
+            return  # it has none to lose; one that waits for a lease finds out where it stands
+        if reason is not None:
             self.dispatch.stop(work, reason)
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether it runs whatever others do, so that the store has no say in it."""
+        return not self.occurrence.keys and self.job.policy.overlap == "allow"
 
     def _keep(self) -> None:
         self._renewed_at = time.monotonic()
@@ -338,6 +373,7 @@ class JobTicket:
             assert outcome is not None
             self._record_end(outcome, work.cut, work.error, work)
             self._work = None
+            self.over = True
 
     def _record_end(
         self,
@@ -358,7 +394,7 @@ class JobTicket:
             error=None if error is None else describe(error),
         )
         problem = self._try(lambda: self.dispatch.store().finish(record))
-        if isinstance(problem, StoreError):
+        if isinstance(problem, Exception):
             self._report(problem, "record the end of", outcome=str(outcome))
         elif problem is False:  # nobody answered that before, so it is not our own end
             _events.emit(
@@ -370,10 +406,10 @@ class JobTicket:
                 note="somebody else has ended this run's record; its outcome is only here",
             )
 
-    def _try(self, call: Callable[[], bool]) -> bool | StoreError:
+    def _try(self, call: Callable[[], bool]) -> bool | Exception:
         """The store's answer. After a try that failed nobody knows whether it was written, so then
         a "no" may well mean that it was."""
-        answer: bool | StoreError = False
+        answer: bool | Exception = False
         pause = PAUSE_SECONDS
         for left in reversed(range(FINISH_TRIES)):
             try:
@@ -383,9 +419,11 @@ class JobTicket:
                 if left:
                     time.sleep(pause)
                     pause *= 2
+            except Exception as error:  # no store may raise it, so nobody knows what it means
+                return error
         return answer
 
-    def _report(self, error: StoreError, doing: str, **fields: str) -> None:
+    def _report(self, error: Exception, doing: str, **fields: str) -> None:
         self.dispatch.notices.say_each_minute(
             "store.error", _events.ERROR, error, job=self.job.name, doing=doing, **fields
         )

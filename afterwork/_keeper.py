@@ -34,10 +34,10 @@ class Keeper:
 
     def hold(self, renew: Callable[[], None]) -> None:
         """Calls `renew` every so many seconds from now on, first after that time. It must not
-        raise."""
+        raise. What is held already is not put off."""
         with self._lock:
             self._used_at = time.monotonic()
-            self._held[renew] = self._used_at + self.every_seconds
+            self._held.setdefault(renew, self._used_at + self.every_seconds)
             # After a fork the thread is not there, although its object is.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="afterwork-leases")
@@ -52,8 +52,9 @@ class Keeper:
     def _run(self) -> None:
         while (due := self._due()) is not None:
             calls, pause = due
-            for renew in calls:
-                renew()
+            while calls:
+                calls.pop()()
+            del due, calls  # or what was dropped meanwhile lives until the next call
             time.sleep(pause)
 
     def _due(self) -> tuple[list[Callable[[], None]], float] | None:

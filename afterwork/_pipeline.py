@@ -153,7 +153,7 @@ class Pipeline:
             if not self._admits(work):
                 return
             if work.ticket is not None:
-                self._enter(work)
+                self.admission.enter(work)
                 return
         with LOCK:
             if work.state != QUEUED:
@@ -167,12 +167,6 @@ class Pipeline:
                 limit=self.settings.limit,
                 waiting=len(self._limit.waiting),
             )
-
-    def _enter(self, work: Work) -> None:
-        try:
-            self.admission.enter(work)
-        except RuntimeError as error:  # no thread to be had
-            self.finish(work, Outcome.FAILED, error, inside=False)
 
     def _start(self, work: Work, eager: bool = False) -> None:
         if work.state != STARTED:
@@ -385,6 +379,8 @@ class Pipeline:
             if work.ticket is None:
                 self.leave(work)
             else:
+                # A store that is slow to take down how it ended keeps no other work waiting.
+                self._release(work)
                 self.admission.leave(work)
 
     def _report(self, work: Work, inside: bool) -> None:

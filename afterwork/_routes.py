@@ -12,7 +12,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from . import _answers, _arguments, _callers, _check, _due, _events, _health, _slots
-from ._answers import Answer
+from ._answers import NO_FAILURES, Answer
 from ._callers import BadCallError, Call
 from ._current import current_exchange
 from ._drain import deadline
@@ -132,19 +132,15 @@ class Routes:
         if scope["method"] not in allowed:
             raise Refused(Answer(405, "method_not_allowed", {"Allow": ", ".join(allowed)}))
         request = TriggerRequest(scope, await self._read(scope, receive, loop))
-        pairs = parse_qsl(
-            bytes(scope.get("query_string", b"")).decode("latin-1"),
-            keep_blank_values=True,
-            max_num_fields=MAX_FIELDS,
-        )
-        query = dict(reversed(pairs))
         if name == "health":
             return await self._health(request, loop)
         if self._private:
             schedule, call = _callers.identify_dispatch(request)
             name = name or schedule
+            query = _query(scope)
         else:
             await self._verify(request)
+            query = _query(scope)
             call = _callers.identify(request, query)
         if name == "jobs":
             return await self._list(request, loop)
@@ -152,8 +148,9 @@ class Routes:
             return await self._tick(query, request, loop)
         jobs = self._named(name, call)
         payload = _arguments.read(request.body, request.header("content-type"))
-        works = [(self._order(job, call, payload), job) for job in jobs]
-        answers = [await self._run(work, job, call, query, request, loop) for work, job in works]
+        modes = [self._mode_of(job, query, request) for job in jobs]
+        works = [self._order(job, call, payload) for job in jobs]
+        answers = await self._run(works, modes, call, loop)
         return answers[0] if name or len(answers) == 1 else _several(answers)
 
     def _methods(self, name: str) -> tuple[str, ...]:
@@ -168,6 +165,10 @@ class Routes:
             size = 0
             while True:
                 message = await receive()
+                if message["type"] == "http.disconnect":
+                    if size < expected:
+                        raise Refused(Answer(400, "incomplete"))
+                    return  # it said all that it had to say
                 chunk = bytes(message.get("body", b""))
                 size += len(chunk)
                 if size > self._max_body:
@@ -176,8 +177,8 @@ class Routes:
                 if not message.get("more_body", False):
                     return
 
-        length = TriggerRequest(scope).header("content-length") or "0"
-        if length.isascii() and length.isdigit() and int(length[:20]) > self._max_body:
+        expected = _length(TriggerRequest(scope))
+        if expected != float("inf") and expected > self._max_body:
             raise Refused(Answer(413, "too_large"))
         if not await loop.limit(read(), BODY_SECONDS):
             raise Refused(Answer(408, "too_slow"))
@@ -251,7 +252,9 @@ class Routes:
         schedule = job.schedule
         if slot is not None and slot > now + _slots.MAX_EARLY_SECONDS:
             slot, manual = None, True  # Cloud Scheduler's run by hand has the next slot's time
-        if slot is None and not manual and schedule is not None:
+        # A redelivery belongs to the slot of its first attempt, and must not take a later one.
+        again = call.delivery is not None and (call.attempt or 1) > 1
+        if slot is None and not manual and not again and schedule is not None:
             tolerance = _due.grace_of(job, schedule, now)
             slot = _slots.most_recent(schedule, now, tolerance)
             manual = slot is None and call.delivery is None
@@ -268,22 +271,22 @@ class Routes:
         return self._dispatch.order(job, occurrence, (), kwargs)
 
     async def _run(
-        self,
-        work: Work,
-        job: Job[..., Any],
-        call: Call,
-        query: dict[str, str],
-        request: TriggerRequest,
-        loop: Loop,
-    ) -> Answer:
-        ticket: Any = work.ticket
+        self, works: list[Work], modes: list[str], call: Call, loop: Loop
+    ) -> list[Answer]:
+        """Runs works, each in its mode, and answers about each."""
         exchange = _exchange()
-        if self._mode_of(job, query, request) == "accept":
-            await self._dispatch.accept(work, exchange, loop)
-            return _answers.accepted(work, ticket)
-        self._dispatch.begin(work, loop, deadline(exchange, budget=False))
-        await self._dispatch.see_through(work, loop)
-        return _answers.ended(work, ticket, call)
+        if not _may_accept(exchange):
+            modes = ["wait"] * len(modes)
+        later = [work for work, mode in zip(works, modes, strict=True) if mode == "accept"]
+        now = [work for work in works if work not in later]
+        end = deadline(exchange, budget=False)
+        refused = await self._dispatch.serve(now, later, exchange, loop, end)
+        return [
+            _answers.accepted(work, _ticket(work))
+            if work in later and work not in refused
+            else _answers.ended(work, _ticket(work), call)
+            for work in works
+        ]
 
     def _mode_of(
         self, job: Job[..., Any] | None, query: dict[str, str], request: TriggerRequest
@@ -303,27 +306,17 @@ class Routes:
     async def _tick(self, query: dict[str, str], request: TriggerRequest, loop: Loop) -> Answer:
         """Runs what is due, all at once. One that fails does not stop the others."""
         dispatch = self._dispatch
-        exchange = _exchange()
+        mode = self._mode_of(None, query, request)
         now = dispatch.clock.now()
         due = await dispatch.ask(loop, lambda: _due.sweep(dispatch, now))
-        call = Call("tick")
-        works = [
-            dispatch.order(job, Occurrence("schedule", slot=slot, filtered=True))
-            for job, slots in due
-            for slot in slots
-        ]
-        entries: list[dict[str, Any]] = []
-        if self._mode_of(None, query, request) == "accept":
-            for work in works:
-                await dispatch.accept(work, exchange, loop)
-                entries.append(_answers.accepted(work, _ticket(work)).body)
-            return Answer(202 if entries else 200, "accepted" if entries else "ok", runs=entries)
-        end = deadline(exchange, budget=False)
-        await dispatch.see_all_through(works, loop, end)
-        for work in works:
-            entries.append(_answers.ended(work, _ticket(work), call).body)
-        failed = [each for each in entries if each["status"] not in _answers.NO_FAILURES]
-        return Answer(200, "failed" if failed else "ok", runs=entries)
+        works = dispatch.order_slots(due)
+        answers = await self._run(works, [mode] * len(works), Call("tick"), loop)
+        entries = [answer.body for answer in answers]
+        statuses = {each["status"] for each in entries}
+        accepted = "accepted" in statuses
+        failed = not statuses.issubset(NO_FAILURES)
+        status = "failed" if failed else "accepted" if accepted else "ok"
+        return Answer(202 if accepted else 200, status, runs=entries)
 
     async def _list(self, request: TriggerRequest, loop: Loop) -> Answer:
         _, entries = await self._check(loop)
@@ -391,13 +384,37 @@ def _exchange() -> Exchange:
     return exchange
 
 
+def _may_accept(exchange: Exchange) -> bool:
+    """Whether the host can run anything after the response: else a caller has to wait."""
+    unavailable = getattr(exchange.host, "unavailable", None)
+    return unavailable is None or unavailable(exchange.scope) is None
+
+
+def _length(request: TriggerRequest) -> float:
+    """How many bytes a request says that its body has; infinite where it does not say."""
+    length = request.header("content-length")
+    if length is None:
+        return 0.0 if request.header("transfer-encoding") is None else float("inf")
+    return float(length[:20]) if length.isascii() and length.isdigit() else float("inf")
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    """The fields of a query; the first, where one is there twice. Raises `BadCallError`."""
+    text = bytes(scope.get("query_string", b"")).decode("latin-1")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise BadCallError(f"the query has more than {MAX_FIELDS} fields") from None
+    return dict(reversed(pairs))
+
+
 def _ticket(work: Work) -> Any:
     return work.ticket
 
 
 def _several(answers: list[Answer]) -> Answer:
     """One answer about several runs: the first that is a failure decides."""
-    worst = max(answers, key=lambda answer: answer.code)
+    worst = max(answers, key=lambda each: (each.code, each.body["status"] not in NO_FAILURES))
     return Answer(
         worst.code,
         str(worst.body["status"]),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -137,12 +138,12 @@ async def test_one_run_waits_and_it_is_the_newest() -> None:
         work.cron(HOUR, name="job", overlap="queue")(job)
     calls = []
 
-    def recorded(count: int) -> Any:
-        return lambda: len(works[0].store.runs()) == count
+    def counted(count: int) -> bool:
+        return len(works[0].store.runs()) == count
 
     for count, work in enumerate(works):
         calls.append(asyncio.create_task(caller(work)("/job")))
-        await until(recorded(count + 1))
+        await until(partial(counted, count + 1))
         if count == 1:
             await until(lambda: works[0].store.runs(state="claimed"))
 
