@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._options import OptionValues
     from ._sites import Site
     from ._ticket import Ticket
+    from ._work import Work
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -131,7 +132,11 @@ class After:
             return interceptor(fn, args, kwargs, kind, copy_context(), site, options)
         exchange = current_exchange.get()
         if exchange is None:
-            return _join_job(fn, args, kwargs, kind, options, ticket, frame)
+            parent = current_work.get()
+            if parent is None or parent.exchange is not None:
+                discard(fn)
+                raise NoRequestError
+            return _join_job(parent, fn, args, kwargs, kind, options, ticket, frame)
         pipeline = exchange.pipeline
         if pipeline.rejects_at is not None:
             pipeline.check_limit(fn)
@@ -239,6 +244,7 @@ def _check_awaitable(
 
 
 def _join_job(
+    parent: Work,
     fn: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -249,10 +255,6 @@ def _join_job(
 ) -> Deferred:
     """`after()` where no request is being answered: it joins the job that runs here, if one does.
     There is no response then that it could come after."""
-    parent = current_work.get()
-    if parent is None or parent.exchange is not None:
-        discard(fn)
-        raise NoRequestError
     if options.on != "always":
         discard(fn)
         raise InvalidOptionError("on", "'always' inside a job, which has no response", options.on)
@@ -273,8 +275,7 @@ def _join_job(
     except QueueClosedError:
         discard(fn)
         raise
-    if starting is not None:
-        work.queue.owner.start_soon(starting)
+    work.queue.owner.start_soon(starting or [])
     return work
 
 

@@ -22,7 +22,7 @@ from ._loop import current_loop
 from ._queue import Queue
 from ._run import Run
 from ._work import Work
-from .errors import QueueClosedError, StoreError
+from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -306,25 +306,19 @@ class Dispatch:
         if verdict.outcome is not None:
             self.begin(work, loop, None)
             return False
-        if exchange.finished or not self._join(work, exchange):
-            # The client left while the store was asked.
+        if exchange.finished:  # the client left while the store was asked
             self.begin(work, loop, None)
         else:
+            self._join(work, exchange)
             self.pipeline.forget(queue)
         return True
 
-    def _join(self, work: Work, exchange: Exchange) -> bool:
-        """Makes a run one of the callbacks of a request."""
-        own = work.queue
+    def _join(self, work: Work, exchange: Exchange) -> None:
+        """Makes a run one of the callbacks of a request that is not over."""
         work.queue = exchange.pipeline.queue_of(exchange)
-        try:
-            work.queue.add(work)
-        except QueueClosedError:
-            work.queue = own
-            return False
         work.exchange = exchange
         work.context.run(current_exchange.set, exchange)  # what it queues is this request's too
-        return True
+        work.queue.add(work)
 
     # -- runs that are under way
 

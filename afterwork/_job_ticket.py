@@ -383,17 +383,18 @@ class JobTicket:
 
     def _try(self, call: Callable[[], bool]) -> bool | Exception:
         pause = PAUSE_SECONDS
-        for left in reversed(range(FINISH_TRIES)):
+        left = FINISH_TRIES
+        while True:
             try:
                 return call()
             except StoreError as error:
+                left -= 1
                 if not left:
                     return error
-                time.sleep(pause)
-                pause *= 2
             except Exception as error:  # no store may raise it, so nobody knows what it means
                 return error
-        raise AssertionError("the last try returns")
+            time.sleep(pause)
+            pause *= 2
 
     def _report(self, error: Exception, doing: str, **fields: str) -> None:
         self.dispatch.notices.say_each_minute(
