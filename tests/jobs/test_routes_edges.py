@@ -243,6 +243,22 @@ async def test_a_body_that_never_comes_is_not_waited_for(monkeypatch: pytest.Mon
     assert (wire.status, json.loads(wire.body)) == (408, {"status": "too_slow"})
 
 
+async def test_how_long_a_body_may_take_is_the_loops_to_say() -> None:
+    """Whatever loop that is."""
+
+    class Impatient:
+        async def limit(self, awaitable: Any, seconds: float) -> bool:
+            awaitable.close()
+            return False
+
+    loop: Any = Impatient()
+
+    with pytest.raises(routes_module.Refused) as caught:
+        await new_work().routes(verify=Token())._read(scope(), Wire({}).receive, loop)
+
+    assert caught.value.answer.code == 408
+
+
 async def test_too_many_fields_are_a_mistake_and_said_only_after_the_proof() -> None:
     """T19: and no failure of ours."""
     work = new_work()
