@@ -275,8 +275,7 @@ def _join_job(
     except QueueClosedError:
         discard(fn)
         raise
-    if starting is not None:
-        work.queue.owner.start_soon(starting)
+    work.queue.owner.start_soon(starting or [])
     return work
 
 

@@ -68,8 +68,6 @@ def ended(work: Work, ticket: JobTicket, call: Call) -> Answer:
         return Answer(200, ticket.status, **fields)
     if outcome is Outcome.SUCCEEDED:
         return Answer(200, "ok", **fields)
-    if outcome is Outcome.SKIPPED:
-        return Answer(200, str(outcome), **fields)
     if isinstance(work.error, PermanentFailure):
         code, headers = NON_RETRYABLE if call.caller == "qstash" else (200, {})
         return Answer(code, str(outcome), headers, **fields)

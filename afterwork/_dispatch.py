@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from contextvars import copy_context
-from threading import Lock
+from threading import RLock
 
 from . import _check, _closing, _events, _kinds, _report, _slots
 from ._callback_ticket import CallbackTicket
@@ -24,7 +24,7 @@ from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
 from ._work import DONE, Work
-from .errors import QueueClosedError, StoreError
+from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Dispatch:
         self._kept: dict[JobTicket, None] = {}
         self._store: Store | None = settings.store
         self._registered: int | None = None
-        self._opening = Lock()
+        self._opening = RLock()
         self._failed: tuple[float, StoreError] | None = None
         pipeline.ticket_for = CallbackTicket(self).give_to
         pipeline.dispatch = self
@@ -100,13 +100,15 @@ class Dispatch:
         if self._store is None:
             from ._stores import default_store
 
-            self._store = default_store()
+            with self._opening:
+                if self._store is None:
+                    self._store = default_store()
         return self._store
 
     @property
     def blocks(self) -> bool:
         """Whether the store may block, so that it is asked in a thread."""
-        return getattr(self.chosen_store(), "blocks", True)
+        return self._store is None or getattr(self._store, "blocks", True)
 
     def store(self) -> Store:
         """The store, open, with all jobs registered. May block. Raises `StoreError`."""
@@ -129,7 +131,10 @@ class Dispatch:
 
     def look_at_store(self) -> None:
         """Opens the store while the app starts, so that a wrong one shows then and not at night."""
-        self.pipeline.admission.threads.submit(self._look_at_store, None)
+        if self.blocks:
+            self.pipeline.admission.threads.submit(self._look_at_store, None)
+        else:
+            self._look_at_store(None)
 
     def _look_at_store(self, nothing: object) -> None:
         try:
@@ -369,25 +374,19 @@ class Dispatch:
         if verdict.outcome is not None:
             self.begin(work, loop, None)
             return False
-        if exchange.finished or not self._join(work, exchange):
-            # The client left while the store was asked.
+        if exchange.finished:  # the client left while the store was asked
             self.begin(work, loop, None)
         else:
+            self._join(work, exchange)
             self.pipeline.forget(queue)
         return True
 
-    def _join(self, work: Work, exchange: Exchange) -> bool:
-        """Makes a run one of the callbacks of a request."""
-        own = work.queue
+    def _join(self, work: Work, exchange: Exchange) -> None:
+        """Makes a run one of the callbacks of a request that is not over."""
         work.queue = exchange.pipeline.queue_of(exchange)
-        try:
-            work.queue.add(work)
-        except QueueClosedError:
-            work.queue = own
-            return False
         work.exchange = exchange
         work.context.run(current_exchange.set, exchange)  # what it queues is this request's too
-        return True
+        work.queue.add(work)
 
     # -- runs that are under way
 

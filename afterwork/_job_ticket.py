@@ -411,17 +411,19 @@ class JobTicket:
         a "no" may well mean that it was."""
         answer: bool | Exception = False
         pause = PAUSE_SECONDS
-        for left in reversed(range(FINISH_TRIES)):
+        left = FINISH_TRIES
+        while True:
             try:
                 return call() or isinstance(answer, StoreError)
             except StoreError as error:
                 answer = error
-                if left:
-                    time.sleep(pause)
-                    pause *= 2
+                left -= 1
+                if not left:
+                    return error
             except Exception as error:  # no store may raise it, so nobody knows what it means
                 return error
-        return answer
+            time.sleep(pause)
+            pause *= 2
 
     def _report(self, error: Exception, doing: str, **fields: str) -> None:
         self.dispatch.notices.say_each_minute(

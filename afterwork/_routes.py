@@ -180,7 +180,8 @@ class Routes:
         expected = _length(TriggerRequest(scope))
         if expected != float("inf") and expected > self._max_body:
             raise Refused(Answer(413, "too_large"))
-        if not await loop.limit(read(), BODY_SECONDS):
+        in_time = await loop.limit(read(), BODY_SECONDS)
+        if not in_time:
             raise Refused(Answer(408, "too_slow"))
         return b"".join(chunks)
 

@@ -35,9 +35,9 @@ class MemoryStore(LocalStore):
     """
 
     shared: Literal["process", "machine", "network"] = "process"
-    blocks = False
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.blocks = type(self) is not MemoryStore  # what a subclass does is not known
         self._clock = clock
         self._guard = threading.Lock()
         self._tables = MemoryTables()

@@ -80,8 +80,6 @@ async def until(condition: Callable[[], object]) -> None:
 class Broken(MemoryStore):
     """A store that is down while it is told to be."""
 
-    blocks = True
-
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.down = True

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from afterwork import AfterMiddleware, MemoryStore, _job_ticket, after
+from afterwork import AfterMiddleware, MemoryStore, _closing, _job_ticket, after
 from afterwork.errors import StoreError
 from afterwork.stores import RunRecord
 from tests.jobs.support import caller, new_work, until
@@ -173,7 +173,10 @@ async def test_a_run_may_wait_longer_than_a_lease_lasts(monkeypatch: pytest.Monk
 async def test_a_waiting_run_that_makes_way_is_skipped_and_not_stopped() -> None:
     """O8: also where its lease is renewed before it finds out. Stopped, it would be answered 500
     and be delivered again."""
-    work = new_work()
+    class Blocking(MemoryStore):
+        pass
+
+    work = new_work(store=Blocking())
     go = asyncio.Event()
     work.cron(HOUR, name="job", overlap="queue")(go.wait)
     call = caller(work)
@@ -214,6 +217,46 @@ async def test_the_store_may_be_away_now_and_then_while_a_run_waits() -> None:
     go.set()
     assert (await first)[1]["status"] == "ok"
     assert (await second)[1]["status"] == "ok"
+
+
+async def test_a_run_with_an_older_slot_does_not_wait_behind_a_newer_one() -> None:
+    """O8, policy queue: newest wins, in whatever order they come."""
+    work = new_work()
+    go = asyncio.Event()
+    work.cron(HOUR, name="job", overlap="queue")(go.wait)
+    work.cron(HOUR, name="other")(go.wait)
+    call = caller(work)
+    running = [asyncio.create_task(call(path)) for path in ("/job", "/other")]
+    await until(lambda: len(work.store.runs(state="running")) == 2)
+    newer = asyncio.create_task(call("/job?slot=2026-03-10T11:00:00Z"))
+    await until(lambda: work.store.runs(state="claimed"))
+
+    status, answer = await call("/job?slot=2026-03-10T10:00:00Z")
+
+    assert (status, answer["status"], answer["reason"]) == (200, "skipped", "a newer one waits")
+    work.dispatch.wake("job")  # and nobody is the worse for it
+    go.set()
+    for each in (*running, newer):
+        assert (await each)[1]["status"] == "ok"
+
+
+async def test_a_run_is_stopped_once() -> None:
+    """What was cut first is the reason; what is over is left alone."""
+    work = new_work()
+    work.job(name="job")(asyncio.Event().wait)
+    running = asyncio.create_task(work.run("job"))
+    await until(lambda: work.store.runs(state="running"))
+    (ticket,) = work.dispatch._kept
+    stopped = ticket._work
+    assert stopped is not None
+
+    for reason in ("first", "second"):
+        work.dispatch.stop(stopped, reason)
+    run = await running
+    _closing.stop(work.pipeline, stopped, "third")
+    _closing.cut(work.pipeline, stopped.queue, "fourth")
+
+    assert (run.outcome, run.stop_reason) == ("cancelled", "first")
 
 
 async def test_an_old_run_is_asked_to_end_until_it_was_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from afterwork.errors import (
     DurationSyntaxError,
     InvalidJobError,
     InvalidOptionError,
+    QueueClosedError,
     UnknownJobError,
     UnknownOptionError,
     UnknownTimezoneError,
@@ -148,7 +150,7 @@ def test_a_condition_is_a_plain_function() -> None:
 @pytest.mark.parametrize("name", ["grace", "jitter", "misfire"])
 def test_without_a_schedule_some_options_say_nothing(name: str) -> None:
     with pytest.raises(InvalidJobError, match=rf"{name}= says nothing .* cron\(...\)"):
-        new_work().job(**{name: 5})
+        new_work().job(**{name: 5})  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,8 @@ def test_a_schedule_sets_the_default_of_overlap() -> None:
 
     assert work.job(name="a")(task).policy.overlap == "allow"
     assert work.every("1h", name="b", overlap="queue")(task).policy.overlap == "queue"
-    assert work.every("1h", name="c", tags={"b", "a"})(task).tags == ("a", "b")
+    tags: Any = {"b", "a"}
+    assert work.every("1h", name="c", tags=tags)(task).tags == ("a", "b")
 
 
 async def test_an_unknown_job_is_said_with_the_nearest_name() -> None:
@@ -278,6 +281,26 @@ async def test_after_takes_a_jobs_own_options_unless_it_is_given_others() -> Non
         ("failed", 1, "after"),
         ("succeeded", 2, "after"),
     ]
+
+
+async def test_a_job_has_no_response_that_callbacks_could_depend_on() -> None:
+    """Said at the call. So is a call that comes when the run is over."""
+    work = new_work()
+    late: list[asyncio.Task[None]] = []
+
+    async def too_late() -> None:
+        await until(lambda: not work.pipeline.queues)
+        with pytest.raises(QueueClosedError):
+            after(task)
+
+    @work.job
+    async def job() -> None:
+        with pytest.raises(InvalidOptionError, match="on must be 'always' inside a job"):
+            after.options(on="error")(task)
+        late.append(asyncio.create_task(too_late()))
+
+    assert (await work.run(job)).outcome == "succeeded"
+    await late[0]
 
 
 async def test_after_keeps_to_the_jobs_overlap() -> None:

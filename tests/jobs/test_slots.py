@@ -140,6 +140,7 @@ def test_slots_are_instants_and_no_wall_clock_times() -> None:
     assert first is not None
     second = _slots.after(cron, first)
 
+    assert second is not None
     assert second == first + 3600
     assert _slots.at_or_before(cron, second) == second
     assert _slots.at_or_before(cron, second - 0.5) == first

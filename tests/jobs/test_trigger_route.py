@@ -271,8 +271,6 @@ async def test_a_client_that_leaves_while_the_store_is_asked_costs_nothing() -> 
     asked, go = threading.Event(), threading.Event()
 
     class Slow(MemoryStore):
-        blocks = True
-
         def claim(self, *args: Any, **kwargs: Any) -> Any:
             asked.set()
             go.wait(10)
