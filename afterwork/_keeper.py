@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-IDLE_SECONDS = 60.0
-"""How long the thread stays although nothing is held."""
+IDLE_SECONDS = 10.0
+"""How long the thread stays although nothing is held: one for each run would cost more."""
+MAX_SLEEP_SECONDS = 5.0
 
 
 class Keeper:
@@ -55,7 +56,7 @@ class Keeper:
             while calls:
                 calls.pop()()
             del due, calls  # or what was dropped meanwhile lives until the next call
-            time.sleep(pause)
+            time.sleep(min(pause, MAX_SLEEP_SECONDS))
 
     def _due(self) -> tuple[list[Callable[[], None]], float] | None:
         """What has to be called now, and how long to sleep after that. None: nobody needs it."""

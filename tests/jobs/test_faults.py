@@ -173,10 +173,7 @@ async def test_a_run_may_wait_longer_than_a_lease_lasts(monkeypatch: pytest.Monk
 async def test_a_waiting_run_that_makes_way_is_skipped_and_not_stopped() -> None:
     """O8: also where its lease is renewed before it finds out. Stopped, it would be answered 500
     and be delivered again."""
-    class Blocking(MemoryStore):
-        pass
-
-    work = new_work(store=Blocking())
+    work = new_work()
     go = asyncio.Event()
     work.cron(HOUR, name="job", overlap="queue")(go.wait)
     call = caller(work)
@@ -340,7 +337,11 @@ async def test_without_threads_a_run_fails_and_nothing_hangs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also one that has waited for its lease, and one that was to be accepted."""
-    work = new_work()
+
+    class Blocking(MemoryStore):
+        pass
+
+    work = new_work(store=Blocking())
     go = asyncio.Event()
     work.cron(HOUR, name="job", overlap="queue")(go.wait)
     call = caller(work)

@@ -6,10 +6,17 @@ import gc
 import threading
 from collections.abc import Callable
 
-from afterwork import MemoryStore, current_run
+import pytest
+
+from afterwork import MemoryStore, _keeper, current_run
 from afterwork._job_ticket import JobTicket
 from afterwork._keeper import Keeper
 from tests.jobs.support import caller, new_work, until
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_keeper, "IDLE_SECONDS", 0.0)
 
 
 def counting() -> tuple[list[int], Callable[[], None]]:
@@ -56,8 +63,9 @@ async def test_holding_again_puts_nothing_off() -> None:
     await until(lambda: keeper._thread is None)
 
 
-async def test_it_does_not_wait_for_what_was_dropped() -> None:
-    """The thread ends at once, and not at the next renewal."""
+async def test_it_does_not_wait_for_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread ends soon, and not at the next renewal."""
+    monkeypatch.setattr(_keeper, "MAX_SLEEP_SECONDS", 0.005)
     keeper = Keeper(3600)
     _, renew = counting()
     keeper.hold(renew)
