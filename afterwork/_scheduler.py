@@ -254,7 +254,7 @@ def warn_of_siblings(dispatch: Dispatch) -> None:
             _events.WARNING,
             "store.not_shared",
             None,
-            note="this process is one of several, and its store is its own: every slot would run "
-            "in each of them. Give all the same store: "
+            note="this process has a parent that may run several like it, and its store is its "
+            "own: every slot would run in each of them. Give all the same store: "
             "Afterwork(store='sqlite:///afterwork.db')",
         )
