@@ -80,6 +80,12 @@ def since(state: JobState) -> float:
     return max(state.registered_at, -1 if state.last_slot is None else state.last_slot)
 
 
+def ahead(job: Job[..., Any], state: JobState, now: float) -> float:
+    """From when on a scheduler that begins now looks for a job's next slot: one that has passed may
+    have its start, which is moved by the jitter, still to come."""
+    return min(max(state.registered_at, now - job.policy.jitter), now)
+
+
 def _miss(dispatch: Dispatch, store: Store, job: Job[..., Any], slot: int) -> None:
     """Takes down that a slot passed; says so if nobody else has."""
     record = RunRecord(

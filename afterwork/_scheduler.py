@@ -24,12 +24,15 @@ from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ._dispatch import Dispatch
     from ._job import Job
     from ._loop import Loop, Signal
+    from ._store import JobState
 
+NO_STATES: Mapping[str, JobState] = {}
 LAG_SECONDS = 1.0
 """From how late a turn on it is worth a warning."""
 AT_ONCE = 20
@@ -168,7 +171,7 @@ class Shift:
     def _sweep(self) -> list[tuple[Job[..., Any], list[int]]]:
         now = self.clock.now()
         due = _due.sweep(self.dispatch, now)
-        self._fill(now)
+        self._fill(now, self.dispatch.store().jobs())
         return due
 
     # -- its turns
@@ -219,11 +222,13 @@ class Shift:
             self._say(error, "take down what was missed")
         self._begin(job, plan.run)
 
-    def _fill(self, now: float) -> None:
+    def _fill(self, now: float, states: Mapping[str, JobState] = NO_STATES) -> None:
         """Takes in jobs that were registered since the last time."""
         for job in list(self.dispatch.jobs)[len(self._jobs) :]:
             self._jobs.append(job)
-            self._plan(len(self._jobs) - 1, now)
+            state = states.get(job.name)
+            after = now if state is None else _due.ahead(job, state, now)
+            self._plan(len(self._jobs) - 1, after)
 
     def _plan(self, number: int, after: float) -> None:
         """Puts the next slot of a job into the heap."""
@@ -254,7 +259,7 @@ def warn_of_siblings(dispatch: Dispatch) -> None:
             _events.WARNING,
             "store.not_shared",
             None,
-            note="this process is one of several, and its store is its own: every slot would run "
-            "in each of them. Give all the same store: "
+            note="this process has a parent that may run several like it, and its store is its "
+            "own: every slot would run in each of them. Give all the same store: "
             "Afterwork(store='sqlite:///afterwork.db')",
         )

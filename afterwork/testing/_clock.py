@@ -49,8 +49,14 @@ class FakeClock:
         if self._asleep is not None:
             self._asleep.set()
         if moment > self._now:
-            heapq.heappush(self._sleepers, (moment, self._slept, woken))
-            await woken.wait(None)
+            sleeper = (moment, self._slept, woken)
+            heapq.heappush(self._sleepers, sleeper)
+            try:
+                await woken.wait(None)
+            finally:
+                if sleeper in self._sleepers:  # woken by somebody else, or cancelled
+                    self._sleepers.remove(sleeper)
+                    heapq.heapify(self._sleepers)
 
     def advance(self, seconds: float) -> None:
         """Lets time pass at once. Who waited for a moment in it wakes up late."""

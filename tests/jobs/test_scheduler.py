@@ -526,6 +526,42 @@ async def test_jitter_is_the_same_everywhere() -> None:
     assert len({at - slot for at, slot in zip(expected, slots, strict=True)}) == 5
 
 
+async def test_a_slot_whose_jitter_is_not_over_survives_a_restart() -> None:
+    """Its time has passed, but not its start: whoever begins between the two has it ahead."""
+    clock = FakeClock(at("2026-03-10 11:30"))
+    store = MemoryStore(clock=clock)
+    ran: list[int] = []
+
+    def start() -> Afterwork:
+        work = new_work(store=store, clock=clock)
+        work.cron("0 12 * * *", name="job", jitter="30m")(lambda: ran.append(1))
+        return work
+
+    async with running(start()):
+        pass
+    clock.advance(30 * 60 + 1)
+    async with running(start()) as clock:
+        assert ran == []
+        await clock.elapse(30 * 60)
+    assert ran == [1]
+
+
+async def test_a_clock_does_not_wait_for_a_scheduler_that_stopped() -> None:
+    clock = FakeClock(at("2026-03-10 11:59"))
+    async with running(new_hourly(clock)):
+        pass
+    assert clock._sleepers == []
+    began = time.monotonic()
+    await clock.elapse(86_400)
+    assert time.monotonic() - began < 1
+
+
+def new_hourly(clock: FakeClock) -> Afterwork:
+    work = new_work(clock=clock)
+    work.cron(HOUR)(nightly)
+    return work
+
+
 async def test_the_store_is_pruned_each_hour() -> None:
     """Through the same pipeline: with a claim, so that one worker does it, and a record."""
     work = new_work(at("2026-03-10 11:59"), keep=5, keep_for="1d")

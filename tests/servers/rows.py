@@ -6,7 +6,10 @@ What a test has to know of a server is only how the process ends there: whether 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+
+HERE = os.path.dirname(__file__)
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Row:
     """The option that makes the server lose patience with the app after so many seconds."""
     before_grace: float = 0.0
     """Seconds that the server waits, by its own default, before the app hears of the end."""
+    home: str = HERE
+    """The folder that the app under test is imported from."""
 
     def __str__(self) -> str:
         return self.name

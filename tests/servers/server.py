@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from .rows import Row
 
-HERE = os.path.dirname(__file__)
 ATTEMPTS = 3
 STOP_SECONDS = 1.0
 """How long a server that is not needed any more may take before it is killed."""
@@ -38,7 +37,7 @@ class Server:
         self.journal = Journal(directory / "journal")
         self.environ = {
             **os.environ,
-            "PYTHONPATH": HERE,
+            "PYTHONPATH": os.pathsep.join(filter(None, (row.home, os.environ.get("PYTHONPATH")))),
             "PYTHONUNBUFFERED": "1",
             "SHOP_JOURNAL": str(self.journal.path),
             **environ,
@@ -50,7 +49,12 @@ class Server:
         for attempt in range(1, ATTEMPTS + 1):
             self.port = _free_port()
             self.process = self._start(f"{row.command.format(port=self.port)} {options}")
-            until(lambda: self._is_up() or self._is_gone(), f"{row} to listen")
+            try:
+                until(lambda: self._is_up() or self._is_gone(), f"{row} to listen")
+            except BaseException:
+                self.stop()
+                print(self.log)  # nobody else has this server yet
+                raise
             if not self._is_gone():
                 return
             self.stop()
@@ -71,6 +75,10 @@ class Server:
         """SIGTERM to the main process, as whoever runs it would send it."""
         self.signalled = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the main process, without a word before."""
+        self.process.kill()
 
     def exited(self) -> float:
         """Waits until the main process is gone. Returns how long that took since the signal."""
