@@ -48,8 +48,8 @@ class Letter:
 
 
 class Countdown(Mapping[str, float]):
-    """What is left until a moment, as httpx's time-outs: asked anew at each step, so that connecting
-    and waiting for the answer do not take so long each."""
+    """What is left until a moment, as httpx's time-outs: asked anew at each step, so that
+    connecting and waiting for the answer do not take so long each."""
 
     def __init__(self, end: float) -> None:
         self.end = end

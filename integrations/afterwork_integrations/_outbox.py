@@ -4,8 +4,8 @@
 2. Errands are run one after the other, in the order they came. So the ping of a start comes before
    the one of the end.
 3. The line is bounded. What finds it full is lost, as is an errand that fails; a warning says so,
-   at most one a minute, with how many were lost since the last. An error's text is in no warning: it
-   may hold the address it was sent to, and that may be a secret.
+   at most one a minute, with how many were lost since the last. An error's text is in no warning:
+   it may hold the address it was sent to, and that may be a secret.
 4. The thread starts with the first errand, and again in a forked process, which inherits none. It
    holds up no process that ends: what is left then is given a few seconds, unless waiting for it
    was given up before.
@@ -45,7 +45,7 @@ class Line:
 
     def __init__(self) -> None:
         self.errands: SimpleQueue[Callable[[], object]] = SimpleQueue()
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # the collector may run under it, and end a run
         self.started = False
         self.given_up = False
         self.lost = 0
@@ -90,20 +90,19 @@ class Outbox:
         return self._lines.get(pid) or self._lines.setdefault(pid, Line())
 
     def _start(self, line: Line) -> None:
-        if line.started:
-            return
         with line.lock:
             if line.started:
                 return
+            line.started = True
             thread = threading.Thread(
                 target=self._run, args=(line,), name=f"afterwork-{self.name}", daemon=True
             )
             try:
                 thread.start()
             except RuntimeError as error:  # no thread to be had; the next errand tries again
+                line.started = False
                 problem = type(error).__name__
             else:
-                line.started = True
                 atexit.register(_leave, weakref.ref(self))
                 return
         self._lose(line, "", problem)

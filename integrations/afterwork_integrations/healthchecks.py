@@ -7,8 +7,8 @@ pings = Healthchecks(os.environ["HC_PING_KEY"], create=True)
 work = Afterwork(around=[pings.around], reporters=[pings])
 ```
 
-The service raises the alarm when a ping is late. So it notices what nothing inside the app can: that
-the app is not there. The rules of its pings: https://healthchecks.io/docs/http_api/
+The service raises the alarm when a ping is late. So it notices what nothing inside the app can:
+that the app is not there. The rules of its pings: https://healthchecks.io/docs/http_api/
 
 Needs `pip install 'afterwork[healthchecks]'`.
 """
@@ -58,8 +58,8 @@ _NO_SLUG = re.compile(r"[^a-z0-9_-]+")
 
 
 class Healthchecks:
-    """Pings a check for each job. One object serves as a reporter, which tells the end of a run, and
-    with its `around`, which tells the start; without that, run times are not measured.
+    """Pings a check for each job. One object serves as a reporter, which tells the end of a run,
+    and with its `around`, which tells the start; without that, run times are not measured.
 
     `ping_key`
         The project's ping key: the check of a job is the one whose slug is the job's name, in small
@@ -79,8 +79,8 @@ class Healthchecks:
 
     Success, failure and start go to their endpoints, each with the run's id as `rid`. A failed,
     timed-out or abandoned run is a failure. Cancelled and missed ones are logged at the check and
-    change nothing. The body has outcome, class of the error, duration and attempt; never the text of
-    an error. A ping that fails or hangs touches no run: it is tried up to three times within its
+    change nothing. The body has outcome, class of the error, duration and attempt; never the text
+    of an error. A ping that fails or hangs touches no run: it is tried up to three times within its
     time-out, then a warning goes to the logger `afterwork.healthchecks`, at most one a minute. URLs
     and keys are in no log and no repr.
 

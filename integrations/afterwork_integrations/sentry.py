@@ -48,7 +48,7 @@ MAX_SLUG = 50
 """Characters of a monitor's slug that Sentry takes."""
 MINUTE = 60
 FAILURES = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.ABANDONED)
-STATUSES = {
+STATUSES: dict[Outcome | None, str] = {
     None: "in_progress",
     Outcome.SUCCEEDED: "ok",
     # One that was cancelled began and did not end; Sentry would say so later, as of a time-out.
@@ -80,8 +80,8 @@ class Sentry:
     `jobs`
         The names of those that check in. Default None: all with a schedule. Sentry counts monitors.
 
-    An interval that is no whole number of minutes has no monitor: Sentry knows none. All attempts of
-    a run are one check-in. The SDK sends in a thread of its own and touches no run; what its
+    An interval that is no whole number of minutes has no monitor: Sentry knows none. All attempts
+    of a run are one check-in. The SDK sends in a thread of its own and touches no run; what its
     `before_send` and its rate limits drop is dropped here, too. Where your log goes through
     structlog to `logging`, errors may come twice: call
     `sentry_sdk.integrations.logging.ignore_logger("afterwork")`.
@@ -109,9 +109,9 @@ class Sentry:
 
     def __call__(self, run: Run, /) -> None:
         """A value for `reporters=`: tells that a run is over, and its error."""
-        if self._errors and run.outcome in FAILURES and run.error is not None:
-            if _logged.get() != run.id:
-                _capture(run, run.error)
+        failed = run.outcome in FAILURES and run.error is not None
+        if self._errors and failed and _logged.get() != run.id:
+            _capture(run)
         self._check_in(run)
 
     def flush(self, seconds: float) -> None:
@@ -159,13 +159,13 @@ def _config(run: Run) -> MonitorConfig | None:
     return config
 
 
-def _capture(run: Run, error: BaseException) -> None:
+def _capture(run: Run) -> None:
     with sentry_sdk.new_scope() as scope:
         scope.set_tag("callback" if run.job is None else "job", run.name)
         scope.set_tag("run_id", run.id)
         scope.set_tag("attempt", str(run.attempt))
         scope.set_tag("trigger", run.trigger)
-        scope.capture_exception(error)
+        scope.capture_exception(run.error)
 
 
 def _tag(event: Event, hint: Hint) -> Event:

@@ -16,8 +16,8 @@ work = Afterwork(store=store, reporters=[
 
 Whether a job is failing is kept in the store. So of all replicas one tells, and a restart repeats
 nothing. A run that failed, timed out or was abandoned, and a slot that was missed, is a failure; a
-success ends them; a run that was skipped or cancelled changes nothing. Store, functions and webhooks
-are called in a thread of their own: none of them can touch a run.
+success ends them; a run that was skipped or cancelled changes nothing. Store, functions and
+webhooks are called in a thread of their own: none of them can touch a run.
 
 Needs `pip install 'afterwork[alerts]'`.
 """

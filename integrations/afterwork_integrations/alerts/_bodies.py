@@ -1,8 +1,8 @@
 """An alert as the body of a webhook's request.
 
-Texts are escaped, so that no name and no error of a job can mention people, make links or change the
-format: for Slack after https://docs.slack.dev/messaging/formatting-message-text, for Discord after
-https://docs.discord.com/developers/resources/webhook#execute-webhook.
+Texts are escaped, so that no name and no error of a job can mention people, make links or change
+the format: for Slack after https://docs.slack.dev/messaging/formatting-message-text, for Discord
+after https://docs.discord.com/developers/resources/webhook#execute-webhook.
 """
 
 from __future__ import annotations
@@ -43,16 +43,18 @@ FORMATS: dict[str, Callable[[Alert], dict[str, Any]]] = {
 }
 
 
-def body(alert: Alert, format: str) -> bytes:
+def body(alert: Alert, style: str) -> bytes:
     """The JSON that is sent."""
-    return json.dumps(FORMATS[format](alert)).encode()
+    return json.dumps(FORMATS[style](alert)).encode()
 
 
 def _slack(text: str) -> str:
     # These three are all that Slack can be told to take literally. Of what makes text bold or code,
     # quotes that look the same are left.
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}").replace("*", "\N{ASTERISK OPERATOR}")
+    return text.replace("`", "\N{MODIFIER LETTER GRAVE ACCENT}").replace(
+        "*", "\N{ASTERISK OPERATOR}"
+    )
 
 
 def _discord(text: str) -> str:

@@ -1,7 +1,7 @@
 """Whether a run changes how its job does: decided in the store, once over all replicas.
 
-1. The n-th failure in a row leaves the n-th mark, up to the threshold. Only one of several that come
-   at once can leave a mark (`add`): who leaves the last one tells.
+1. The n-th failure in a row leaves the n-th mark, up to the threshold. Only one of several that
+   come at once can leave a mark (`add`): who leaves the last one tells.
 2. A success takes the marks away. Only one of several that come at once can take the last one
    (`delete`): who takes it tells.
 3. What could not be told is undone, and is told with the next failure or success.

@@ -88,9 +88,7 @@ class Alerts:
             hook(alert)
 
 
-def _hook(
-    name: str, value: Callable[[Alert], object] | None
-) -> Callable[[Alert], object] | None:
+def _hook(name: str, value: Callable[[Alert], object] | None) -> Callable[[Alert], object] | None:
     if value is not None and (not callable(value) or iscoroutinefunction(value)):
         expected = "a plain function of an Alert: what an async one returns nobody would await"
         raise InvalidOptionError(name, expected, value)

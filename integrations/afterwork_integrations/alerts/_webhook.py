@@ -42,8 +42,8 @@ class WebhookAlerts:
     `callbacks`
         Whether those of `after()` are watched too, by their names. Default False.
     `include_error`
-        Whether it is told how the error's message begins, which may hold secrets. Default False: its
-        class alone.
+        Whether it is told how the error's message begins, which may hold secrets. Default False:
+        its class alone.
     `name`
         Keeps its state apart from that of other alerts in the same store. Default: made from the
         address, so that a new address begins anew.
@@ -61,7 +61,7 @@ class WebhookAlerts:
         url: str,
         store: Store,
         *,
-        format: Literal["json", "slack", "discord"] = "json",
+        format: Literal["json", "slack", "discord"] = "json",  # noqa: A002
         after: int = 1,
         repeat: float | timedelta | None = None,
         jobs: Collection[str] | None = None,

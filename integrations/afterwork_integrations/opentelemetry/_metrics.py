@@ -29,9 +29,9 @@ def metrics(meter_provider: api.MeterProvider | None = None) -> Callable[[Run], 
 
     All have the attributes `afterwork.name`, `afterwork.outcome`, `afterwork.trigger` and
     `afterwork.kind` (`job` or `callback`), and `error.type` where a run ended with an error, as in
-    https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/. None is made from a run's
-    arguments or id, so there are as many series as there are jobs and callbacks in the code: do not
-    give callbacks names that are made from data.
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/. None is made from a
+    run's arguments or id, so there are as many series as there are jobs and callbacks in the code:
+    do not give callbacks names that are made from data.
 
     `meter_provider` is for apps with several; the default is the global one. An SDK may advise
     other buckets with a view.
