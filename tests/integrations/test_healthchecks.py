@@ -45,7 +45,7 @@ async def test_a_run_is_told_when_it_starts_and_when_it_has_succeeded(receiver: 
     work = pinged(pings)
 
     @work.cron("0 * * * *")
-    async def Nightly_2() -> None:  # noqa: N802
+    async def Nightly_2() -> None:
         pings.flush(5)
         assert receiver.paths == [f"/{KEY}/nightly_2/start"]
 

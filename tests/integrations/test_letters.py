@@ -153,7 +153,8 @@ def test_the_repr_of_a_letter_shows_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [f"ftp://x/{SECRET}", f"https:///{SECRET}", SECRET, f"https://host:no/{SECRET}", None, 5]
+    "value",
+    [f"ftp://x/{SECRET}", f"https:///{SECRET}", SECRET, f"https://host:no/{SECRET}", None, 5],
 )
 def test_an_address_that_is_none_is_refused_without_being_shown(value: Any) -> None:
     with pytest.raises(InvalidOptionError, match="url must be an address") as refused:

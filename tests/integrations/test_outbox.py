@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 from typing import Any
 
 import pytest
-from afterwork_integrations._outbox import Lost, Outbox
+from afterwork_integrations._outbox import Lost, Outbox, _leave
 
 SCRIPT = """
 import os, sys, threading
@@ -159,6 +160,25 @@ def test_a_log_that_fails_ends_nothing() -> None:
     outbox.put(lambda: ran.append(1))
     assert outbox.flush(10)
     assert ran == [1]
+
+
+def test_what_is_done_as_a_process_ends() -> None:
+    """As the two tests below, in this process."""
+    outbox = Outbox("test")
+    ran: list[int] = []
+    outbox.put(lambda: ran.append(1))
+    _leave(weakref.ref(outbox))
+    assert ran == [1]
+
+    go = threading.Event()
+    outbox.put(lambda: go.wait(10))
+    assert not outbox.flush(0.01)
+    began = time.monotonic()
+    _leave(weakref.ref(outbox))
+    assert time.monotonic() - began < 1
+    go.set()
+
+    _leave(weakref.ref(Outbox("gone")))
 
 
 def test_a_process_that_ends_without_a_flush_waits_for_what_is_left() -> None:
