@@ -69,8 +69,8 @@ class Run:
 
     @property
     def lag(self) -> float | None:
-        """Seconds by which the scheduler started it later than its slot, with the job's jitter taken
-        off; None for all that the scheduler did not start."""
+        """Seconds by which the scheduler started it later than its slot, with the job's jitter
+        taken off; None for all that the scheduler did not start."""
         ticket = self._work.ticket
         return None if ticket is None else ticket.lag_seconds
 
