@@ -68,6 +68,13 @@ class Run:
         return None if ticket is None or ticket.slot is None else _utc(ticket.slot)
 
     @property
+    def lag(self) -> float | None:
+        """Seconds by which the scheduler started it later than its slot, with the job's jitter
+        taken off; None for all that the scheduler did not start."""
+        ticket = self._work.ticket
+        return None if ticket is None else ticket.lag_seconds
+
+    @property
     def last_success(self) -> datetime | None:
         """When the job last succeeded (UTC), as known when this run began; None for a callback."""
         ticket = self._work.ticket

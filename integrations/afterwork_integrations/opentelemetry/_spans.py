@@ -1,13 +1,4 @@
-"""OpenTelemetry: a span for every run.
-
-```
-from afterwork_integrations.opentelemetry import spans
-
-work = Afterwork(around=[spans()])
-```
-
-Needs `pip install 'afterwork[opentelemetry]'`.
-"""
+"""A span for every run."""
 
 from __future__ import annotations
 
@@ -15,13 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
-try:
-    from opentelemetry import trace
-except ImportError as error:
-    raise ImportError(
-        "afterwork_integrations.opentelemetry needs OpenTelemetry's API: "
-        "pip install 'afterwork[opentelemetry]'"
-    ) from error
+from opentelemetry import trace
 
 if TYPE_CHECKING:
     from afterwork import Run
@@ -38,7 +23,9 @@ def spans(
     span, which has ended by then: OpenTelemetry allows that, and viewers show the callback behind
     the response. It also links to it. Spans opened inside the callback are its children. An error
     sets the span's status and is recorded on it. Its attributes are `afterwork.run_id`,
-    `afterwork.attempt` and `code.callsite`; arguments are never recorded.
+    `afterwork.attempt`, `afterwork.trigger` and `code.callsite`, which for a job is where it is
+    defined; for a job also `afterwork.job` and, where it has one, `afterwork.slot`. Arguments are
+    never recorded.
 
     `tracer_provider` is for apps with several; the default is the global one.
     """
@@ -51,12 +38,22 @@ def spans(
             run.name,
             kind=trace.SpanKind.INTERNAL,
             links=[trace.Link(parent)] if parent.is_valid else [],
-            attributes={
-                "afterwork.run_id": run.id,
-                "afterwork.attempt": run.attempt,
-                "code.callsite": run.queued_at[0],
-            },
+            attributes=_attributes(run),
         ):
             yield
 
     return around
+
+
+def _attributes(run: Run) -> dict[str, str | int]:
+    attributes: dict[str, str | int] = {
+        "afterwork.run_id": run.id,
+        "afterwork.attempt": run.attempt,
+        "afterwork.trigger": run.trigger,
+        "code.callsite": run.queued_at[0],
+    }
+    if run.job is not None:
+        attributes["afterwork.job"] = run.job.name
+    if run.scheduled_for is not None:
+        attributes["afterwork.slot"] = run.scheduled_for.isoformat()
+    return attributes
