@@ -49,7 +49,7 @@ $(VENV)/.installed-demo: $(BIN)/python pyproject.toml
 	touch $@
 
 $(STAMP): $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install -q -e '.[oidc,opentelemetry,postgresql,redis,testing]' --group test --group check
+	$(BIN)/python -m pip install -q -e '.[oidc,opentelemetry,postgresql,redis,sentry,testing]' --group test --group check
 	touch $@ $(VENV)/.installed-demo
 
 $(BENCH_STAMP): $(STAMP)
