@@ -23,7 +23,6 @@ test: check $(STAMP)
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest tests $(SLOW:%=--ignore=%) -n 3
 	$(BIN)/python -m pytest $(SLOW) -n 4
-	find . -maxdepth 1 -name '.coverage.*' -size -2 -delete  # of processes that a test killed
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -97,13 +97,12 @@ class Dispatch:
 
     def chosen_store(self) -> Store:
         """The store, which may not be open. Makes the default one where none was given."""
-        if self._store is None:
-            from ._stores import default_store
+        with self._opening:
+            if self._store is None:
+                from ._stores import default_store
 
-            with self._opening:
-                if self._store is None:
-                    self._store = default_store()
-        return self._store
+                self._store = default_store()
+            return self._store
 
     @property
     def blocks(self) -> bool:

@@ -24,7 +24,7 @@ from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
     from typing import Any
 
     from ._dispatch import Dispatch
@@ -37,6 +37,8 @@ LAG_SECONDS = 1.0
 """From how late a turn on it is worth a warning."""
 AT_ONCE = 20
 """How many runs are started before the loop has its turn."""
+FAILED_SECONDS = 1.0
+"""The pause after a failure, in real time."""
 READY_SECONDS = 1.0
 """How often `ready` is asked."""
 
@@ -119,12 +121,18 @@ class Shift:
                 warn_of_siblings(self.dispatch)
                 await self._catch_up()
             while self.on:
-                await self._turn()
-        except Exception as error:
-            _events.emit(_events.ERROR, "scheduler.failed", error)
+                await self._safely(self._turn())
         finally:
             self.housekeeping.sign_off()
             _events.emit(_events.INFO, "scheduler.stopped", None)
+
+    async def _safely(self, step: Awaitable[None]) -> None:
+        """What fails here is a mistake of ours or of a clock. It is said, and the rest goes on."""
+        try:
+            await step
+        except Exception as error:
+            _events.emit(_events.ERROR, "scheduler.failed", error)
+            await self.loop.signal().wait(FAILED_SECONDS)
 
     async def _sleep_until(self, moment: float) -> None:
         self._alarm = self.loop.signal()
@@ -190,7 +198,7 @@ class Shift:
                 # Many that are due together must not hold up the requests.
                 await self.loop.signal().wait(0)
             if self.on:
-                await self._fire(slot, number, now)
+                await self._safely(self._fire(slot, number, now))
         if self.on:
             self._fill(now)
             await self.housekeeping.turn(self.loop, now)

@@ -10,6 +10,10 @@ from hypothesis import settings
 import afterwork._after
 import afterwork._report
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # What tests start is not measured: some of it is killed in the middle of writing that down.
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
 # The same examples every time, and no limit on one of them: the machine may be busy.
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.load_profile("steady")
