@@ -95,7 +95,7 @@ async def test_a_run_leaves_nothing_behind() -> None:
 
     def left() -> list[object]:
         gc.collect()
-        tickets = [each for each in gc.get_objects() if isinstance(each, JobTicket)]
+        tickets = [each for each in gc.get_objects() if type(each) is JobTicket]
         return [each for each in tickets if each.dispatch is work.dispatch]
 
     assert len(work.store.runs()) == 4
