@@ -204,7 +204,7 @@ class JobTicket:
 
     def _enter(self, store: Store, work: Work) -> Verdict:
         if self.run is None:
-            state = store.jobs().get(self.job.name)
+            state = store.jobs(self.job.name).get(self.job.name)
             self.last_success_at = None if state is None else state.last_success_at
             paused = state is not None and state.pause is not None
             self.dispatch.reap()  # whoever died with the lease is taken down before it is taken

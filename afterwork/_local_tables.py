@@ -107,8 +107,8 @@ class Tables(Protocol):
         """Adds one to a count."""
         ...
 
-    def jobs(self) -> list[JobState]:
-        """All jobs, with their counts."""
+    def jobs(self, name: str | None) -> list[JobState]:
+        """All jobs, or the one of that name, with their counts."""
         ...
 
     def note(self, key: str) -> str | None:

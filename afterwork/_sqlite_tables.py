@@ -191,13 +191,16 @@ class SQLiteTables:
             *(job, state),
         )
 
-    def jobs(self) -> list[JobState]:
+    def jobs(self, name: str | None) -> list[JobState]:
         counts: dict[str, dict[str, int]] = {}
+        which = () if name is None else (name,)
+        one = "" if name is None else "AND job = ?"
         for job, state, number in self._all(
-            "SELECT job, state, number FROM counts WHERE namespace = ?"
+            f"SELECT job, state, number FROM counts WHERE namespace = ? {one}", *which
         ):
             counts.setdefault(job, {})[state] = number
-        rows = self._all(f"SELECT {JOB} FROM jobs WHERE namespace = ?")
+        one = "" if name is None else "AND name = ?"
+        rows = self._all(f"SELECT {JOB} FROM jobs WHERE namespace = ? {one}", *which)
         return [_job(row, counts.get(row[0], {})) for row in rows]
 
     # -- notes

@@ -265,8 +265,10 @@ class Store(Protocol):
         """Takes down when these jobs were first seen."""
         ...
 
-    def jobs(self) -> dict[str, JobState]:
-        """The state of all jobs that were registered or paused or have run, by name."""
+    def jobs(self, name: str | None = None) -> dict[str, JobState]:
+        """The state of all jobs that were registered or paused or have run, by name; or of the one
+        of that name alone, if it is known. Each run asks for its own, so that must not take longer
+        where there are many."""
         ...
 
     def pause(self, job: str, *, seconds: float | None = None, note: str | None = None) -> None:

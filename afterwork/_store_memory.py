@@ -165,10 +165,9 @@ class MemoryTables:
         counts = self._counts.setdefault(job, {})
         counts[state] = counts.get(state, 0) + 1
 
-    def jobs(self) -> list[JobState]:
-        return [
-            replace(job, counts={**self._counts.get(name, {})}) for name, job in self._jobs.items()
-        ]
+    def jobs(self, name: str | None) -> list[JobState]:
+        names = self._jobs if name is None else self._jobs.keys() & {name}
+        return [replace(self._jobs[n], counts={**self._counts.get(n, {})}) for n in names]
 
     def note(self, key: str) -> str | None:
         value, until = self._notes.get(key, ("", self.now))

@@ -27,6 +27,17 @@ class JobTests(StoreTests):
         assert after["b"] == first["b"]
         assert after["c"].registered_at > first["b"].registered_at
 
+    def test_one_job_may_be_asked_for(self) -> None:
+        """Then the others are not read."""
+        store = self.opened()
+        store.register(["a"])
+        claimed(store, "b", state="failed")
+        store.pause("b")
+        for name, state in store.jobs().items():
+            assert store.jobs(name) == {name: state}
+        assert store.jobs("b")["b"].counts == {"failed": 1}
+        assert store.jobs("c") == {}
+
     def test_a_job_that_has_run_or_is_paused_is_known(self) -> None:
         store = self.opened()
         claimed(store, "ran")

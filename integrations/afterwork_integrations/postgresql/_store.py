@@ -225,14 +225,16 @@ class PostgreSQLStore:
         with self._doing("register jobs") as transaction:
             know(transaction, list(jobs))
 
-    def jobs(self) -> dict[str, JobState]:
+    def jobs(self, name: str | None = None) -> dict[str, JobState]:
+        which = "" if name is None else "AND name = %(name)s"
         with self._doing("read the jobs") as transaction:
             rows = transaction.all(
-                """
+                f"""
                 SELECT name, registered_at, last_slot, last_run, last_success_at,
                     failures_in_a_row, counts, paused_since, paused_until, pause_note
-                FROM "$schema".jobs WHERE namespace = %(namespace)s
-                """
+                FROM "$schema".jobs WHERE namespace = %(namespace)s {which}
+                """,
+                name=name,
             )
         return {row[0]: job_state(row, transaction.now) for row in rows}
 

@@ -187,8 +187,8 @@ class RedisStore:
     def register(self, jobs: Iterable[str]) -> None:
         self._run("register", "register jobs", *jobs)
 
-    def jobs(self) -> dict[str, JobState]:
-        now, *found = self._run("jobs", "read the jobs")
+    def jobs(self, name: str | None = None) -> dict[str, JobState]:
+        now, *found = self._run("jobs", "read the jobs", *(() if name is None else (name,)))
         return {
             name: job_state(name, registered_at, mapping(values), float(now))
             for name, registered_at, values in found
