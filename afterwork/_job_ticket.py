@@ -42,6 +42,8 @@ PAUSE_SECONDS = 0.2
 """Between two tries; it doubles."""
 FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
+STOP_PREFIX = "stop:"
+"""Notes of the store under this and a run's id ask that run to end; their text is the reason."""
 
 
 TRIGGERS: tuple[Trigger, ...] = ("after", "schedule", "http", "manual", "retry")
@@ -311,8 +313,11 @@ class JobTicket:
         if run is None:
             return
         try:
-            reason = self.dispatch.store().renew(run.id, ttl=self.dispatch.lease_seconds)
+            store = self.dispatch.store()
+            reason = store.renew(run.id, ttl=self.dispatch.lease_seconds)
             self._renewed_at = time.monotonic()
+            if reason is None and (reason := store.get(STOP_PREFIX + run.id)) is not None:
+                store.delete(STOP_PREFIX + run.id)  # a later attempt is not meant
         except StoreError as error:
             self._report(error, "renew")
             late = time.monotonic() - self._renewed_at
