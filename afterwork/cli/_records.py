@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LAST = "last"
 LAST_FAILED = "last-failed"
+NEWLINE = "\n"
 SHORT = 13
 """Characters of an id that are shown: those that hold its time."""
 HIGHEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -143,11 +144,18 @@ def ended(work: Work) -> dict[str, Any]:
     }
 
 
+def first_line(error: BaseException) -> str:
+    """An error on one line: class and text."""
+    from .._job_ticket import describe
+
+    return plain(describe(error).partition("\n")[0])
+
+
 def sentence(work: Work) -> str:
     """How a run ended, on one line."""
     run = ended(work)
     state = run["status"] or run["state"]
     took = "" if run["duration_seconds"] is None else f" in {lasted(run['duration_seconds'])}"
     why = run["error"] or run["reason"]
-    reason = "" if not why else f": {plain(str(why).partition(chr(10))[0])}"
+    reason = "" if not why else f": {plain(str(why).partition(NEWLINE)[0])}"
     return f"{run['job']} {state}{took}{reason}  (run {run['id']})"
