@@ -67,7 +67,7 @@ class Found:
 
 
 def find(args: argparse.Namespace) -> Found:
-    """The app that is meant. Raises `Stop`."""
+    """The app that is meant. Its store is closed when the command is over. Raises `Stop`."""
     target, source, factory = _target(args)
     here = os.getcwd()
     if here not in sys.path:
@@ -77,7 +77,9 @@ def find(args: argparse.Namespace) -> Found:
         value = _import.attribute(module, attribute, name) if attribute else None
         if factory:
             value = _import.made(value, name, attribute)
-    return _chosen(module, name, attribute, value, source)
+    args.found = _chosen(module, name, attribute, value, source)
+    found: Found = args.found
+    return found
 
 
 def _target(args: argparse.Namespace) -> tuple[str, str, bool]:
@@ -90,7 +92,7 @@ def _target(args: argparse.Namespace) -> tuple[str, str, bool]:
         return target, source, factory or args.factory
     for name in USUAL:
         if Path(name).is_file():
-            return name, f"{name}, which is there", args.factory
+            return name, f"the file {name}", args.factory
     raise Stop(
         NOT_FOUND,
         f"there is no app in {os.getcwd()}: none of {', '.join(USUAL)}, and no pyproject.toml that "
@@ -125,9 +127,7 @@ def _configured() -> tuple[str, str, bool] | None:
     return None
 
 
-def _chosen(
-    module: ModuleType, name: str, attribute: str, value: Any, source: str
-) -> Found:
+def _chosen(module: ModuleType, name: str, attribute: str, value: Any, source: str) -> Found:
     """The `Afterwork` that is meant, out of what was found."""
     findings = Findings()
     if value is not None:
@@ -187,11 +187,9 @@ def _names(module: ModuleType, pipelines: list[Pipeline]) -> str:
     )
 
 
-def _nothing(
-    module: ModuleType, name: str, attribute: str, value: Any, findings: Findings
-) -> str:
+def _nothing(module: ModuleType, name: str, attribute: str, value: Any, findings: Findings) -> str:
     there = ", ".join(described(module)) or "nothing that could be an app"
-    text = f"{name!r} was imported, and there is no Afterwork in it.\nThere is: {there}.\n"
+    text = f"{name!r} was imported, and there is no Afterwork in it. There is: {there}.\n"
     if findings.bare:
         text += (
             "There is an AfterMiddleware, but no Afterwork was given to it, so it has no jobs.\n"

@@ -63,7 +63,9 @@ def _mark(cron: Cron, time: datetime, instant: int) -> Mark:
             return Mark(time, "moved", f"{_named(lost)}, which {_forward(floor, opens)}")
         return Mark(time, "moved", f"here with {_named(lost)}, which {_forward(floor, opens)}")
     if local < floor:
-        return Mark(time, "repeated", f"the second {_clock(local)} of the day, {_back(floor, opens)}")
+        return Mark(
+            time, "repeated", f"the second {_clock(local)} of the day, {_back(floor, opens)}"
+        )
     _, end, here, _ = segment_at(cron._zone, instant)
     following = segment_at(cron._zone, end)
     again = local - following[2]

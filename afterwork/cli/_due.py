@@ -16,6 +16,7 @@ from . import _app, _log, _records
 from ._errors import FAILED, OK
 from ._here import Here
 from ._options import app_options, json_option
+from ._output import outcome_cell
 from ._times import ago
 
 TYPE_CHECKING = False
@@ -64,7 +65,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             await here.see(work, loop)
             works.append(work)
             if not out.json:
-                out.line(_records.sentence(work), _records.outcome_cell(str(work.outcome))[1])
+                out.line(_records.sentence(work), outcome_cell(str(work.outcome))[1])
 
     printed = redirect_stdout(sys.stderr) if out.json else nullcontext()
     with _log.streaming(args.log_level), printed:

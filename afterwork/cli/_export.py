@@ -21,7 +21,7 @@ MODULE = "afterwork.export"
 
 def add(commands: Any) -> None:
     """Adds the command."""
-    if find_spec(MODULE) is None:
+    if not available():
         return
     parser = commands.add_parser(
         "export",
@@ -38,3 +38,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
     found = _app.find(args)
     code: int = import_module(MODULE).run(found.work, args, out)
     return code
+
+
+def available() -> bool:
+    """Whether this distribution has the exporters."""
+    spec = find_spec(MODULE)
+    return spec is not None and spec.origin is not None

@@ -45,7 +45,7 @@ class Here:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, main: Callable[[Loop], Coroutine[Any, Any, T]]) -> T:
-        """Runs `main` on a new loop; then waits for what the jobs left, and closes the store."""
+        """Runs `main` on a new loop; then waits for what the jobs left."""
         import asyncio
 
         return asyncio.run(self._main(main))
@@ -65,7 +65,6 @@ class Here:
                 return await main(loop)
             finally:
                 await close(pipeline, loop, 0 if self.signalled else pipeline.settings.grace)
-                self.dispatch.chosen_store().close()
 
     @property
     def stopping(self) -> bool:

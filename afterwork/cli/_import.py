@@ -86,8 +86,7 @@ def attribute(module: ModuleType, attribute: str, name: str) -> Any:
             there = ", ".join(described(module)) or "nothing that could be an app"
             raise Stop(
                 NOT_FOUND,
-                f"{name!r} was imported, and there is no {attribute!r} in it.\n"
-                f"There is: {there}.",
+                f"{name!r} was imported, and there is no {attribute!r} in it.\nThere is: {there}.",
             )
         value = getattr(value, part)
     return value

@@ -32,8 +32,8 @@ def add(commands: Any) -> None:
         description="Lists the jobs with their schedule in words, their last and next run, and "
         "whether they are paused, failing or late.",
     )
-    flag(parser, "--next", help="sort by the next run")
-    flag(parser, "--failing", help="only jobs that fail or are late")
+    flag(parser, "--next", about="sort by the next run")
+    flag(parser, "--failing", about="only jobs that fail or are late")
     zone_option(parser, "show times in this zone; default: this machine's")
     json_option(parser)
     app_options(parser)
@@ -58,7 +58,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
         out.complain(f"without the last runs: {problem}", "yellow")
     if entries:
         zone = zone_of(args.tz)
-        out.table(HEADS, [_row(job, states.get(job.name), each, now, zone) for job, each in entries])
+        out.table(
+            HEADS, [_row(job, states.get(job.name), each, now, zone) for job, each in entries]
+        )
     else:
         what = "no job fails or is late" if args.failing else "no jobs are registered"
         out.say(f"{what} in {found.target} ({found.source})")

@@ -28,10 +28,10 @@ def log_option(parser: argparse.ArgumentParser) -> None:
     option(
         parser,
         "--log-level",
-        type=level,
+        read=level,
         default="info",
         metavar="LEVEL",
-        help=f"what the log on stderr shows: {', '.join(LEVELS)}; default info. It does nothing "
+        about=f"what the log on stderr shows: {', '.join(LEVELS)}; default info. It does nothing "
         "where the app has set up logging itself",
     )
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from ._errors import FAILED, INTERRUPTED, NOT_FOUND, PIPE_CLOSED, USAGE, Stop
+from ._errors import FAILED, INTERRUPTED, NOT_FOUND, OK, PIPE_CLOSED, USAGE, Stop
 from ._options import app_options
 from ._output import Output
 
@@ -25,15 +25,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = _parser()
     try:
         args = parser.parse_args(argv)
-    except SystemExit as exit:  # argparse has said why
-        return exit.code if isinstance(exit.code, int) else USAGE
+    except SystemExit as ended:  # argparse has said why, or what was asked
+        return USAGE if ended.code else OK
     if not hasattr(args, "run"):
         parser.print_help()
         return USAGE
     out = Output(json=getattr(args, "json", False))
     try:
-        code: int = args.run(args, out)
-        return code
+        return _run(args, out)
     except BrokenPipeError:
         # Python flushes stdout once more at its end, and would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -49,6 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _code_of(error)
         out.complain(f"afterwork: {error}")
         return code
+
+
+def _run(args: argparse.Namespace, out: Output) -> int:
+    try:
+        code: int = args.run(args, out)
+        return code
+    finally:
+        if hasattr(args, "found"):
+            args.found.dispatch.chosen_store().close()
 
 
 def _code_of(error: Exception) -> int:
@@ -78,11 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     app_options(parser, inherited=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
-        try:
-            module = import_module(f".{name}", __package__)
-        except ModuleNotFoundError:
-            continue
-        module.add(commands)
+        import_module(f".{name}", __package__).add(commands)
     return parser
 
 

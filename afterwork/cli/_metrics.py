@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     Sample: TypeAlias = tuple[dict[str, str], float]
 
-OUTCOMES = (
-    *("succeeded", "failed", "timed_out", "cancelled", "skipped", "missed", "abandoned"),
-)
+OUTCOMES = (*("succeeded", "failed", "timed_out", "cancelled", "skipped", "missed", "abandoned"),)
 FAMILIES = (
     ("afterwork_runs_total", "counter", "Runs that ended, by outcome."),
     ("afterwork_last_run_timestamp_seconds", "gauge", "When the last run ended."),
@@ -63,8 +61,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
             }
         )
         return OK
-    for name, kind, help in FAMILIES:
-        out.line(f"# HELP {name} {help}")
+    for name, kind, about in FAMILIES:
+        out.line(f"# HELP {name} {about}")
         out.line(f"# TYPE {name} {kind}")
         for labels, value in families[name]:
             out.line(f"{name}{_labels(labels)} {_number(value)}")

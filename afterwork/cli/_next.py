@@ -32,8 +32,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "what", metavar="JOB|EXPRESSION", help="a job's name, '0 3 * * *', @daily, or 10m"
     )
-    option(parser, "-n", "--count", type=count, default="5", metavar="N", help="how many; 5")
-    option(parser, "--after", metavar="TIME", help="the times after this one; default: now")
+    option(parser, "-n", "--count", read=count, default="5", metavar="N", about="how many; 5")
+    option(parser, "--after", metavar="TIME", about="the times after this one; default: now")
     zone_option(parser, "the zone of the expression; for a job, the zone to show times in")
     json_option(parser)
     app_options(parser)

@@ -39,9 +39,9 @@ class _Flag(argparse.Action):
 def option(
     parser: argparse.ArgumentParser,
     *names: str,
-    help: str,
+    about: str,
     default: str | None = None,
-    type: Callable[[str], Any] = str,
+    read: Callable[[str], Any] = str,
     metavar: str | None = None,
     inherited: bool = False,
 ) -> None:
@@ -50,16 +50,14 @@ def option(
     variable, value = _variable(names)
     parser.add_argument(
         *names,
-        type=type,
+        type=read,
         metavar=metavar,
         default=argparse.SUPPRESS if inherited else (value or default),
-        help=_described(help, variable),
+        help=_described(about, variable),
     )
 
 
-def flag(
-    parser: argparse.ArgumentParser, *names: str, help: str, inherited: bool = False
-) -> None:
+def flag(parser: argparse.ArgumentParser, *names: str, about: str, inherited: bool = False) -> None:
     """Adds an option that is given or not. Its variable is `1` or `0`, or the like."""
     variable, value = _variable(names)
     parser.add_argument(
@@ -67,7 +65,7 @@ def flag(
         action=_Flag,
         type=truth,
         default=argparse.SUPPRESS if inherited else (value or False),
-        help=_described(help, variable),
+        help=_described(about, variable),
     )
 
 
@@ -81,7 +79,7 @@ def truth(text: str) -> bool:
 
 def count(text: str) -> int:
     """A whole number from 1 on."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and int(text[:9]) > 0 and len(text) < 10):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
 
@@ -117,7 +115,7 @@ def app_options(parser: argparse.ArgumentParser, *, inherited: bool = True) -> N
         parser,
         "--app",
         metavar="MODULE:NAME",
-        help="where the app or its Afterwork is, such as main:app or shop/main.py. Default: "
+        about="where the app or its Afterwork is, such as main:app or shop/main.py. Default: "
         "[tool.afterwork] app or [tool.fastapi] entrypoint in pyproject.toml, else main.py, "
         "app.py, api.py, app/main.py and so on",
         inherited=inherited,
@@ -125,19 +123,19 @@ def app_options(parser: argparse.ArgumentParser, *, inherited: bool = True) -> N
     flag(
         parser,
         "--factory",
-        help="NAME is a function that makes the app",
+        about="NAME is a function that makes the app",
         inherited=inherited,
     )
 
 
 def json_option(parser: argparse.ArgumentParser) -> None:
     """`--json`."""
-    flag(parser, "--json", help="print one JSON document")
+    flag(parser, "--json", about="print one JSON document")
 
 
-def zone_option(parser: argparse.ArgumentParser, help: str) -> None:
+def zone_option(parser: argparse.ArgumentParser, about: str) -> None:
     """`--tz`."""
-    option(parser, "--tz", metavar="ZONE", type=zone, help=help)
+    option(parser, "--tz", metavar="ZONE", read=zone, about=about)
 
 
 def _variable(names: Sequence[str]) -> tuple[str, str | None]:
@@ -146,5 +144,5 @@ def _variable(names: Sequence[str]) -> tuple[str, str | None]:
     return variable, os.environ.get(variable)
 
 
-def _described(help: str, variable: str) -> str:
-    return f"{help} [{variable}]".replace("%", "%%")
+def _described(about: str, variable: str) -> str:
+    return f"{about} [{variable}]".replace("%", "%%")

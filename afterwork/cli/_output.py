@@ -39,11 +39,11 @@ OUTCOME_COLOURS = {
 
 class Output:
     """The output of one command. It keeps the streams of its start, so that an app that prints can
-    be sent elsewhere."""
+    be sent elsewhere; `data` takes the place of stdout."""
 
-    def __init__(self, *, json: bool = False) -> None:
+    def __init__(self, *, json: bool = False, data: TextIO | None = None) -> None:
         self.json = json
-        self._stdout = sys.stdout
+        self._stdout = data or sys.stdout
         self._stderr = sys.stderr
         self._coloured = {id(each): _colours(each) for each in (self._stdout, self._stderr)}
         self.width = _width(self._stdout)
@@ -54,6 +54,11 @@ class Output:
     def line(self, text: str = "", colour: str = "") -> None:
         """One line of data."""
         _write(self._stdout, self._paint(self._stdout, text, colour))
+
+    def write(self, text: str) -> int:
+        """Data as it is: a file, for example."""
+        _write(self._stdout, text, end="")
+        return len(text)
 
     def say(self, text: str, colour: str = "") -> None:
         """One line about what goes on; not with `--json`, unless it is an error."""
@@ -74,16 +79,12 @@ class Output:
     def table(self, heads: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Rows under their heads."""
         texts = [[plain(_text(cell)) for cell in row] for row in rows]
-        widths = [
-            max(len(each) for each in column) for column in zip(heads, *texts, strict=True)
-        ]
+        widths = [max(len(each) for each in column) for column in zip(heads, *texts, strict=True)]
         if self.width is not None:
             _narrow(widths, self.width - len(GAP) * (len(widths) - 1))
         self.line(_row([(head, "bold") for head in heads], widths, self._paints()))
         for row, cells in zip(rows, texts, strict=True):
-            coloured = [
-                (text, _colour(cell)) for text, cell in zip(cells, row, strict=True)
-            ]
+            coloured = [(text, _colour(cell)) for text, cell in zip(cells, row, strict=True)]
             self.line(_row(coloured, widths, self._paints()))
 
     def _paints(self) -> bool:
@@ -105,13 +106,12 @@ def outcome_cell(state: str) -> tuple[str, str]:
     return state, OUTCOME_COLOURS.get(state, "")
 
 
-def _write(stream: TextIO, text: str) -> None:
+def _write(stream: TextIO, text: str, end: str = "\n") -> None:
     try:
-        stream.write(text + "\n")
+        stream.write(text + end)
     except UnicodeEncodeError:
         encoding = stream.encoding or "ascii"
-        known = text.encode(encoding, "backslashreplace").decode(encoding)
-        stream.write(known + "\n")
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
     stream.flush()
 
 

@@ -24,12 +24,12 @@ def add(commands: Any) -> None:
         description="Pauses a job in all processes that have the same store. Slots that pass are "
         "recorded as skipped; runs by hand go on, and what runs already is not stopped.",
     )
-    option(pause, "--note", metavar="TEXT", help="why, for others")
+    option(pause, "--note", metavar="TEXT", about="why, for others")
     option(
         pause,
         "--until",
         metavar="TIME",
-        help="a duration such as 2h, or a time such as 2026-03-10T12:00; default: until resumed",
+        about="a duration such as 2h, or a time such as 2026-03-10T12:00; default: until resumed",
     )
     zone_option(pause, "the zone of a time without an offset; default: this machine's")
     pause.set_defaults(run=run_pause)
@@ -63,7 +63,8 @@ def run_pause(args: argparse.Namespace, out: Output) -> int:
     if out.json:
         out.document(job=job.name, paused=True, until=rfc3339(until), note=args.note)
     else:
-        out.line(f"{job.name} is paused {'until it is resumed' if until is None else 'until ' + local(until, zone)}")
+        end = "it is resumed" if until is None else local(until, zone)
+        out.line(f"{job.name} is paused until {end}")
     return OK
 
 

@@ -21,6 +21,7 @@ from . import _app, _log, _records
 from ._errors import FAILED, OK, SKIPPED, TIMED_OUT, USAGE, Stop
 from ._here import Here
 from ._options import app_options, flag, json_option, option
+from ._output import outcome_cell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,9 +70,9 @@ def add(commands: Any) -> None:
             help="an argument of the job: its value as JSON, else as text",
         )
         option(
-            parser, "--json-args", metavar="OBJECT", help="arguments of the job as a JSON object"
+            parser, "--json-args", metavar="OBJECT", about="arguments of the job as a JSON object"
         )
-        flag(parser, "--ok-if-skipped", help="exit with 0 where the run was skipped")
+        flag(parser, "--ok-if-skipped", about="exit with 0 where the run was skipped")
         _log.log_option(parser)
         json_option(parser)
         app_options(parser)
@@ -191,7 +192,7 @@ def _arguments(job: Job[..., Any], args: argparse.Namespace) -> dict[str, Any]:
         except ValueError as error:
             raise Stop(USAGE, f"--json-args is no JSON: {error}.") from None
         if not isinstance(given, dict):
-            raise Stop(USAGE, '--json-args is an object, such as \'{"account_id": 7}\'.')
+            raise Stop(USAGE, "--json-args is an object, such as '{\"account_id\": 7}'.")
     for text in args.values:
         key, equals, value = text.partition("=")
         if not equals or not key.isidentifier():
@@ -209,5 +210,4 @@ def _arguments(job: Job[..., Any], args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _colour(work: Work) -> str:
-    return _records.outcome_cell(str(work.outcome))[1]
-
+    return outcome_cell(str(work.outcome))[1]

@@ -7,7 +7,7 @@ import time
 
 from . import _app, _reading, _records
 from ._errors import FAILED, NOT_FOUND, OK, USAGE, Stop
-from ._options import app_options, count, duration, flag, json_option, option, zone_option
+from ._options import app_options, count, duration, json_option, option, zone_option
 from ._times import zone_of
 
 TYPE_CHECKING = False
@@ -31,9 +31,9 @@ def add(commands: Any) -> None:
         "runs", help="the runs, the newest first", description="Lists runs, the newest first."
     )
     runs.add_argument("job", nargs="?", metavar="JOB", help="only runs of this job")
-    option(runs, "--state", type=state, metavar="STATE", help=f"only {', '.join(STATES)}")
-    option(runs, "--limit", type=count, default="20", metavar="N", help="how many; default 20")
-    option(runs, "--before", metavar="RUN", help="only those before this one: for the next page")
+    option(runs, "--state", read=state, metavar="STATE", about=f"only {', '.join(STATES)}")
+    option(runs, "--limit", read=count, default="20", metavar="N", about="how many; default 20")
+    option(runs, "--before", metavar="RUN", about="only those before this one: for the next page")
     runs.set_defaults(run=run_runs)
 
     show = commands.add_parser("show", help="one run", description="Shows all of one run.")
@@ -47,14 +47,14 @@ def add(commands: Any) -> None:
         "next renews the run in the store, after a third of the setting `lease` at most. An async "
         "job is cancelled then; a sync one has to look at current_run().stop_reason.",
     )
-    option(cancel, "--reason", metavar="TEXT", default=REASON, help="why, for the record")
+    option(cancel, "--reason", metavar="TEXT", default=REASON, about="why, for the record")
     option(
         cancel,
         "--wait",
-        type=duration,
+        read=duration,
         default="0",
         metavar="DURATION",
-        help="wait so long for its end, and exit with 1 if it does not end; default 0",
+        about="wait so long for its end, and exit with 1 if it does not end; default 0",
     )
     cancel.set_defaults(run=run_cancel)
     for parser in (show, cancel):

@@ -28,28 +28,28 @@ def add(commands: Any) -> None:
         "store", help="the store: path, stats, prune, vacuum", description="Looks after the store."
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
-    for name, run, help in (
+    for name, run, about in (
         ("path", run_path, "where it is"),
         ("stats", run_stats, "how much is in it"),
         ("prune", run_prune, "delete records of old runs"),
         ("vacuum", run_vacuum, "give the space of deleted records back to the disk"),
     ):
-        action = actions.add_parser(name, help=help, description=f"The store: {help}.")
+        action = actions.add_parser(name, help=about, description=f"The store: {about}.")
         action.set_defaults(run=run)
         if name == "prune":
             option(
                 action,
                 "--older-than",
-                type=duration,
+                read=duration,
                 metavar="DURATION",
-                help="of runs that ended so long ago; default: the app's setting keep_for",
+                about="of runs that ended so long ago; default: the app's setting keep_for",
             )
             option(
                 action,
                 "--keep",
-                type=count,
+                read=count,
                 metavar="N",
-                help="and of each job all but the newest N; default: the app's setting keep",
+                about="and of each job all but the newest N; default: the app's setting keep",
             )
         json_option(action)
         app_options(action)

@@ -43,12 +43,13 @@ def offset(moment: datetime) -> str:
 def ago(seconds: float) -> str:
     """How long something is away: `in 5h`, `3m ago`, `now`; rough, in its largest unit."""
     size = abs(seconds)
-    if size < 1:
-        return "now"
     for letter, unit in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
         if size >= unit:
-            break
-    text = f"{int(size // unit)}{letter}"
+            return _in(f"{int(size // unit)}{letter}", seconds)
+    return "now"
+
+
+def _in(text: str, seconds: float) -> str:
     return f"in {text}" if seconds > 0 else f"{text} ago"
 
 

@@ -45,35 +45,35 @@ def add(commands: Any) -> None:
         epilog="Example: CRON_SECRET=... afterwork trigger nightly --url https://shop.example/cron",
     )
     parser.add_argument("job", metavar="JOB", help="the job's name")
-    option(parser, "--url", metavar="URL", help="where the app mounts the route; needed")
+    option(parser, "--url", metavar="URL", about="where the app mounts the route; needed")
     option(
         parser,
         "--secret-env",
         metavar="NAME",
         default="CRON_SECRET",
-        help="the variable that holds the secret; default CRON_SECRET",
+        about="the variable that holds the secret; default CRON_SECRET",
     )
     option(
         parser,
         "--header",
         metavar="HEADER",
-        help="send the secret as the value of this header, for a HeaderSecret; default: as "
+        about="send the secret as the value of this header, for a HeaderSecret; default: as "
         "Authorization: Bearer",
     )
+    option(parser, "--json-args", metavar="OBJECT", about="arguments of the job, as a JSON object")
     option(
-        parser, "--json-args", metavar="OBJECT", help="arguments of the job, as a JSON object"
+        parser, "--slot", metavar="TIME", about="the slot to run, or manual; default: the route's"
     )
-    option(parser, "--slot", metavar="TIME", help="the slot to run, or manual; default: the route's")
-    option(parser, "--mode", metavar="MODE", help="wait or accept; default: the deployment's")
+    option(parser, "--mode", metavar="MODE", about="wait or accept; default: the deployment's")
     option(
         parser,
         "--timeout",
-        type=duration,
+        read=duration,
         default="5m",
         metavar="DURATION",
-        help="how long to wait for the answer; default 5m",
+        about="how long to wait for the answer; default 5m",
     )
-    flag(parser, "--ok-if-skipped", help="exit with 0 where the run was skipped")
+    flag(parser, "--ok-if-skipped", about="exit with 0 where the run was skipped")
     json_option(parser)
     parser.set_defaults(run=run)
 
@@ -137,8 +137,8 @@ def _headers(args: argparse.Namespace) -> dict[str, str]:
             f"the variable {args.secret_env} is not set; it holds the secret of the deployment. "
             "Another one: --secret-env NAME",
         )
-    from .._secrets import check_secret
     from .._ids import run_id
+    from .._secrets import check_secret
 
     check_secret(args.secret_env, secret)
     headers = {

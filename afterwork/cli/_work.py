@@ -15,6 +15,7 @@ from . import _app, _log, _records
 from ._errors import FAILED, OK, Stop
 from ._here import Here
 from ._options import app_options, json_option
+from ._output import outcome_cell
 from ._times import lasted, local, zone_of
 
 TYPE_CHECKING = False
@@ -108,5 +109,5 @@ def _tell(run: Run, out: Output) -> None:
     why = "" if run.error is None else f": {_records.first_line(run.error)}"
     reason = "" if run.stop_reason is None else f" ({run.stop_reason})"
     at = local(run._clock.now(), zone_of(None))
-    colour = _records.outcome_cell(str(run.outcome))[1]
+    colour = outcome_cell(str(run.outcome))[1]
     out.line(f"{at}  {run.name} {run.outcome}{took}{why}{reason}", colour)
