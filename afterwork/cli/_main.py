@@ -24,12 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """See `afterwork.cli.main`."""
     parser = _parser()
     try:
-        args = parser.parse_args(argv)
+        args, rest = parser.parse_known_args(argv)
+        if rest and (not hasattr(args, "values") or any(each.startswith("-") for each in rest)):
+            parser.error(f"this is not known: {' '.join(rest)}")
     except SystemExit as ended:  # argparse has said why, or what was asked
         return USAGE if ended.code else OK
     if not hasattr(args, "run"):
         parser.print_help()
         return USAGE
+    if rest:
+        args.values += rest  # argparse takes no arguments of a list after an option
     out = Output(json=getattr(args, "json", False))
     try:
         return _run(args, out)

@@ -91,8 +91,8 @@ class Shell:
     def forget(self) -> None:
         """The next command imports the app anew, as a new process does."""
         for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) or ""
-            if file.startswith(str(self.folder)):
+            places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
+            if any(str(place).startswith(str(self.folder)) for place in places):
                 del sys.modules[name]
 
 
