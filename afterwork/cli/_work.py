@@ -12,7 +12,7 @@ import sys
 from contextlib import nullcontext, redirect_stdout
 
 from . import _app, _log, _records
-from ._errors import FAILED, OK, Stop
+from ._errors import FAILED, Stop
 from ._here import Here
 from ._options import app_options, json_option
 from ._output import outcome_cell
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
     printed = redirect_stdout(sys.stderr) if out.json else nullcontext()
     with _log.streaming(args.log_level), printed:
         here.run(main)
-    return OK if here.signalled is None else here.signalled
+    return FAILED if here.signalled is None else here.signalled
 
 
 def _sign_off(dispatch: Dispatch) -> None:
