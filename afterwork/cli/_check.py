@@ -6,11 +6,10 @@ It runs no job, starts no app and calls nothing over the network but the store.
 
 from __future__ import annotations
 
-from . import _app, _check_app, _check_export, _check_jobs, _check_store
+from . import _app
 from ._errors import FAILED, OK, Stop
 from ._options import app_options, json_option
 from ._output import plain
-from ._point import Point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._output import Output
+    from ._point import Point
 
 COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
@@ -64,6 +64,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _points(args: argparse.Namespace) -> list[Point]:
+    from . import _check_app, _check_export, _check_jobs, _check_store
+    from ._point import Point
+
     try:
         found = _app.find(args)
     except Stop as stop:

@@ -7,14 +7,11 @@ their order.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import nullcontext, redirect_stdout
 
-from .. import _due, _slots
 from . import _app, _log, _records
 from ._errors import FAILED, OK
-from ._here import Here
 from ._options import app_options, json_option
 from ._output import outcome_cell
 from ._times import ago
@@ -47,6 +44,10 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Runs it."""
+    import asyncio
+
+    from ._here import Here
+
     dispatch = _app.find(args).dispatch
     here = Here(dispatch)
     works: list[Work] = []
@@ -82,6 +83,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def _sweep(dispatch: Dispatch) -> list[tuple[Job[..., Any], list[int]]]:
     """What is due. Does the household, too: where this is what runs the jobs, nobody else does."""
+    from .. import _due
+
     due = _due.sweep(dispatch, dispatch.clock.now())
     settings = dispatch.pipeline.settings
     dispatch.reap()
@@ -90,6 +93,8 @@ def _sweep(dispatch: Dispatch) -> list[tuple[Job[..., Any], list[int]]]:
 
 
 def _nothing(dispatch: Dispatch) -> str:
+    from .. import _slots
+
     now = dispatch.clock.now()
     coming = [
         (slot, job.name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from .. import _health
-from ..errors import StoreError
 from . import _app, _reading
 from ._errors import OK
 from ._options import app_options, flag, json_option, zone_option
@@ -69,6 +67,8 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 def entry(job: Job[..., Any], state: JobState | None, now: float) -> dict[str, Any]:
     """A job for JSON; every key is always there."""
+    from .. import _health
+
     known = _health.entry(job, state, now)
     failures = known.get("failures_in_a_row", 0)
     pause = None if state is None else state.pause
@@ -91,6 +91,8 @@ def entry(job: Job[..., Any], state: JobState | None, now: float) -> dict[str, A
 
 def _states(dispatch: Dispatch) -> tuple[dict[str, JobState], str | None]:
     """What the store knows, and why it does not. The schedule is in the code, and shown anyway."""
+    from ..errors import StoreError
+
     try:
         store = _reading.opened(dispatch)
         return ({} if store is None else store.jobs()), None

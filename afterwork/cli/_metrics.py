@@ -6,7 +6,6 @@ The counters outlive pruning. Times are seconds since the epoch, as Prometheus w
 
 from __future__ import annotations
 
-from .. import _due, _slots
 from . import _app, _reading
 from ._errors import OK
 from ._options import app_options, json_option
@@ -87,6 +86,8 @@ def collect(dispatch: Dispatch, states: dict[str, JobState]) -> dict[str, list[S
 
 
 def _gauges(job: Job[..., Any], state: JobState | None, now: float) -> dict[str, float | None]:
+    from .. import _due, _slots
+
     last = None if state is None else state.last_run
     late: float | None = None
     if job.schedule is not None and state is not None:

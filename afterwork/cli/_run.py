@@ -9,22 +9,18 @@
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import inspect
-import json
 import os
 import sys
 from contextlib import nullcontext, redirect_stdout
 
 from . import _app, _log, _records
 from ._errors import FAILED, OK, SKIPPED, TIMED_OUT, USAGE, Stop
-from ._here import Here
 from ._options import app_options, flag, json_option, option
 from ._output import outcome_cell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from typing import Any
 
     from .._job import Job
@@ -151,6 +147,10 @@ def _execute(
     args: argparse.Namespace,
     out: Output,
 ) -> int:
+    import asyncio
+
+    from ._here import Here
+
     here = Here(found.dispatch)
     work = found.dispatch.order(job, occurrence, (), _arguments(job, args))
 
@@ -174,6 +174,8 @@ def _execute(
 
 async def _watch(work: Work, out: Output) -> None:
     """Tells somebody who watches that a long run is still on its way."""
+    import asyncio
+
     seconds = 0.0
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)
@@ -185,6 +187,9 @@ async def _watch(work: Work, out: Output) -> None:
 
 def _arguments(job: Job[..., Any], args: argparse.Namespace) -> dict[str, Any]:
     """The job's arguments. Raises `Stop` for those it does not take."""
+    import inspect
+    import json
+
     given: dict[str, Any] = {}
     if args.json_args is not None:
         try:

@@ -7,13 +7,11 @@ lets running jobs end within the setting `grace`; a second one cuts them.
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from contextlib import nullcontext, redirect_stdout
 
 from . import _app, _log, _records
 from ._errors import FAILED, Stop
-from ._here import Here
 from ._options import app_options, json_option
 from ._output import outcome_cell
 from ._times import lasted, local, zone_of
@@ -46,7 +44,10 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Runs it."""
+    import asyncio
+
     from .._scheduler import Scheduler, Shift
+    from ._here import Here
 
     found = _app.find(args)
     dispatch = found.dispatch

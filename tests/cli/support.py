@@ -105,7 +105,13 @@ def environment(**variables: str) -> dict[str, str]:
     }
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    return {**kept, "PYTHONPATH": path, "TERM": "xterm", "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    return {
+        **kept,
+        "PYTHONPATH": path,
+        "TERM": "xterm",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **variables,
+    }
 
 
 COMMAND = [sys.executable, "-m", "afterwork"]

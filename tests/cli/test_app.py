@@ -151,7 +151,9 @@ def test_a_name_that_is_not_there(shop: Shell) -> None:
 
 
 def test_a_factory(empty: Shell) -> None:
-    source = SHOP.replace("\n", "\n    ").replace("app = work.wrap(inner)", "return work.wrap(inner)")
+    source = SHOP.replace("\n", "\n    ").replace(
+        "app = work.wrap(inner)", "return work.wrap(inner)"
+    )
     empty.write(f"def create():{source}")
     assert "nightly" in empty("list", "--app", "main:create", "--factory").out
     done = empty("list", "--app", "main:create")
@@ -196,10 +198,13 @@ app = build()
 )
 def test_an_afterwork_is_found_inside_an_app(empty: Shell, made: str) -> None:
     """Wherever the app holds it, and although the module has no name for it."""
-    empty.write(STARLETTE.format(made).replace(
-        "def build", "def holding(work):\n    app = Starlette()\n    app.state.work = work\n"
-        "    return app\n\ndef build"
-    ))
+    empty.write(
+        STARLETTE.format(made).replace(
+            "def build",
+            "def holding(work):\n    app = Starlette()\n    app.state.work = work\n"
+            "    return app\n\ndef build",
+        )
+    )
     assert "hidden" in empty("list").out
 
 

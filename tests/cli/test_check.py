@@ -363,4 +363,3 @@ def test_without_exporters_there_is_no_such_command(
     monkeypatch.setattr("afterwork.cli._export.find_spec", lambda name: None)
     assert "export" not in points(shop)
     assert "invalid choice: 'export'" in shop("export", "vercel").err
-

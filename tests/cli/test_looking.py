@@ -282,7 +282,9 @@ def test_metrics_are_prometheus_text(shop: Shell) -> None:
     assert 'afterwork_runs_total{job="od\\"d\\\\job\\n",outcome="failed"} 1' in lines
     assert 'afterwork_job_paused{job="hourly"} 1' in lines
     assert 'afterwork_job_late{job="hourly"} 0' in lines
-    assert any(line.startswith('afterwork_next_run_timestamp_seconds{job="nightly"}') for line in lines)
+    assert any(
+        line.startswith('afterwork_next_run_timestamp_seconds{job="nightly"}') for line in lines
+    )
     document = shop("metrics", "--json").document
     assert {"job": "bad", "value": 1} in document["metrics"]["afterwork_failures_in_a_row"]
 
@@ -345,5 +347,3 @@ def test_vacuum_needs_an_open_store(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match="it is not open"):
         SQLiteStore(tmp_path / "a.db").vacuum()
-
-

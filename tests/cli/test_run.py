@@ -107,7 +107,9 @@ def test_the_log_is_streamed_unless_the_app_has_its_own(
     shop: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    shop.write(SHOP.replace("    print(", "    import logging; logging.info('halfway')\n    print("))
+    shop.write(
+        SHOP.replace("    print(", "    import logging; logging.info('halfway')\n    print(")
+    )
     done = shop("run", "nightly")
     assert "INFO    root  halfway" in done.err
     assert "halfway" not in shop("run", "nightly", "--log-level", "ERROR").err

@@ -98,7 +98,9 @@ def test_what_does_not_end_in_time_is_cut(empty: Shell) -> None:
 
 
 def test_a_second_signal_cuts(empty: Shell) -> None:
-    twice = "await asyncio.sleep(0.05); os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(60)"
+    twice = (
+        "await asyncio.sleep(0.05); os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(60)"
+    )
     empty.write(STOPPING.format(grace=50, signal="SIGINT", rest=twice))
     make_due(empty.folder, 1)
     done = empty("work")
