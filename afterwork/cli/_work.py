@@ -100,11 +100,10 @@ def _sign_off(dispatch: Dispatch) -> None:
 
 def _tell(run: Run, out: Output) -> None:
     """One line about a run that ended."""
-    work = run._work
-    if work.ticket is None:
+    if run.job is None:
         return  # a callback that a job queued; the log has it if it failed
     if out.json:
-        out.document(compact=True, run=_records.ended(work))
+        out.document(compact=True, run=_records.ended(run._work))
         return
     took = "" if run.duration is None else f" in {lasted(run.duration)}"
     why = "" if run.error is None else f": {_records.first_line(run.error)}"

@@ -208,6 +208,18 @@ def test_an_afterwork_is_found_inside_an_app(empty: Shell, made: str) -> None:
     assert "hidden" in empty("list").out
 
 
+def test_odd_objects_are_looked_past(empty: Shell) -> None:
+    """Slots that nothing was put into, and a closure that is not complete yet."""
+    empty.write(
+        "from afterwork import Afterwork\nclass Odd:\n    __slots__ = ('app',)\nodd = Odd()\n"
+        "def outer():\n    def inner(): return later\n    found.append(inner)\n    raise KeyError\n"
+        "    later = 1\nfound = []\n"
+        "try: outer()\nexcept KeyError: pass\nclosure = found[0]\n"
+        "work = Afterwork()\nwork.job(name='there')(int)"
+    )
+    assert "there" in empty("list").out
+
+
 def test_several_are_told_apart_by_their_jobs(empty: Shell) -> None:
     empty.write(
         "from afterwork import Afterwork\nnone = Afterwork()\none = Afterwork()\n"

@@ -81,6 +81,7 @@ def test_no_app_and_no_afterwork(empty: Shell) -> None:
     assert only(empty, "app")["text"].startswith("there is no app in")
     empty.write("from fastapi import FastAPI\napp = FastAPI()")
     assert "there is no Afterwork in it" in only(empty, "app")["text"]
+    assert "\n                  work = Afterwork()\n" in empty("check").out
     assert "@work.cron" in only(empty, "app")["fix"]
     empty.write("import sys\nsys.exit()")
     assert only(empty, "app")["verdict"] == "problem"
@@ -93,6 +94,8 @@ def test_an_app_without_jobs(empty: Shell) -> None:
     assert "store" not in found
     assert "triggers" not in found
     assert found["middleware"][0]["verdict"] == "note"
+    empty.write("from afterwork import Afterwork\nwork = Afterwork()\nwork.job(name='x')(int)")
+    assert only(empty, "jobs")["text"] == "1 registered, 0 with a schedule"
 
 
 def test_schedules_that_never_fire_or_lie_in_a_gap(empty: Shell) -> None:

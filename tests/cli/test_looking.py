@@ -47,6 +47,8 @@ def test_list_shows_schedule_last_next_and_state(shop: Shell) -> None:
     assert re.search(r"nightly .*succeeded (now|\ds ago)", out)
     assert re.search(r"bad .*failed (now|\ds ago) .*failing, 2 in a row", out)
     assert re.search(r"hourly .*paused until 20\S+Z \(moving house\)", out)
+    shop("pause", "slow")
+    assert re.search(r"slow .* paused\n", shop("list").out)
     assert list(map(first_word, shop("list", "--failing").out.splitlines())) == ["JOB", "bad"]
 
 
@@ -243,6 +245,7 @@ def test_pause_and_resume(shop: Shell) -> None:
         (("pause", "nightly", "--until", "2020-01-01"), 2, "is over already"),
         (("pause", "nightly", "--until", "0s"), 2, "is over already"),
         (("pause", "nightly", "--until", "later"), 2, "--until is a duration"),
+        (("cancel", "last", "--wait", "1x"), 2, "this duration is refused"),
     ],
 )
 def test_pauses_that_are_refused(

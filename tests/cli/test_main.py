@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -147,6 +148,13 @@ def test_a_pipe_that_closes_in_this_process(shop: Shell, monkeypatch: pytest.Mon
     monkeypatch.setattr("sys.stdout.fileno", lambda: 1, raising=False)
     assert shop("list").code == 141
     os.close(moved[0][0])
+
+
+def test_python_m_afterwork(shop: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["afterwork", "list"])
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module("afterwork.__main__")
+    assert ended.value.code == 0
 
 
 # -- terminals

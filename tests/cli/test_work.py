@@ -88,6 +88,15 @@ def test_one_line_for_each_run(empty: Shell) -> None:
     assert "a callback" in done.out
 
 
+def test_lines_of_json(empty: Shell) -> None:
+    """What the job prints is not among them."""
+    empty.write(STOPPING.format(grace=5, signal="SIGTERM", rest="pass"))
+    make_due(empty.folder, 1)
+    done = empty("work", "--json")
+    assert json.loads(done.out)["run"]["job"] == "hourly"
+    assert "a callback" in done.err
+
+
 def test_what_does_not_end_in_time_is_cut(empty: Shell) -> None:
     empty.write(STOPPING.format(grace=0, signal="SIGTERM", rest="await asyncio.sleep(60)"))
     make_due(empty.folder, 1)
