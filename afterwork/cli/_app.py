@@ -15,6 +15,7 @@ import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import FunctionType
 
 from . import _import
 from ._errors import NOT_FOUND, USAGE, Stop
@@ -168,7 +169,11 @@ def _around(pipeline: Pipeline) -> Afterwork:
 
 def _app_of(module: ModuleType) -> object:
     named = [getattr(module, name, None) for name in ("app", "application", "api")]
-    others = [value for name, value in vars(module).items() if not name.startswith("_")]
+    others = [
+        value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and not isinstance(value, FunctionType)
+    ]
     return next((value for value in (*named, *others) if is_app(value)), None)
 
 

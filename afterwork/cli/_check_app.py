@@ -9,6 +9,8 @@ from ._point import Point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ._app import Found
 
 WRAP = "wrap the app last, after all other middleware: app = work.wrap(app)"
@@ -63,7 +65,7 @@ def _middleware(found: Found) -> Point:
     )
 
 
-def _place(found: Found, kind: str, classes: list[object]) -> Point:
+def _place(found: Found, kind: str, classes: Sequence[object]) -> Point:
     position = classes.index(AfterMiddleware)
     if found.findings.bare and found.work.pipeline.dispatch is not None:
         return _without_work(kind)

@@ -12,7 +12,7 @@ from contextlib import nullcontext, redirect_stdout
 
 from . import _app, _log, _records
 from ._errors import FAILED, OK
-from ._options import app_options, json_option
+from ._options import app_options, json_option, lifespan_option
 from ._output import outcome_cell
 from ._times import ago
 
@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
         "calls it every minute. Exits with 1 if one of the runs failed.",
     )
     _log.log_option(parser)
+    lifespan_option(parser)
     json_option(parser)
     app_options(parser)
     parser.set_defaults(run=run)
@@ -48,8 +49,9 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
     from ._here import Here
 
-    dispatch = _app.find(args).dispatch
-    here = Here(dispatch)
+    found = _app.find(args)
+    dispatch = found.dispatch
+    here = Here(found, lifespan=args.lifespan)
     works: list[Work] = []
 
     async def main(loop: Loop) -> None:

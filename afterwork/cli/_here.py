@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, TypeVar
 
-    from .._dispatch import Dispatch
     from .._loop import Loop
     from .._work import Work
+    from ._app import Found
 
     T = TypeVar("T")
 
@@ -33,10 +33,12 @@ CODES = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}
 
 
 class Here:
-    """This process while it runs jobs."""
+    """This process while it runs jobs. `lifespan`: with the app's start-up and shutdown."""
 
-    def __init__(self, dispatch: Dispatch) -> None:
-        self.dispatch = dispatch
+    def __init__(self, found: Found, *, lifespan: bool) -> None:
+        self.dispatch = found.dispatch
+        self._found = found
+        self._lifespan = lifespan
         self.signalled: int | None = None
         """The exit code of the signal that came, if one did."""
         self.on_signal: Callable[[], None] = lambda: None
@@ -55,16 +57,18 @@ class Here:
 
         from .._closing import close
         from .._loop import current_loop
+        from ._lifespan import lived
 
         loop = current_loop()
         assert loop is not None, "asyncio runs"
         self._loop = asyncio.get_running_loop()
         pipeline = self.dispatch.pipeline
         with self._handlers():
-            try:
-                return await main(loop)
-            finally:
-                await close(pipeline, loop, 0 if self.signalled else pipeline.settings.grace)
+            async with lived(self._found, self._lifespan):
+                try:
+                    return await main(loop)
+                finally:
+                    await close(pipeline, loop, 0 if self.signalled else pipeline.settings.grace)
 
     @property
     def stopping(self) -> bool:

@@ -133,6 +133,16 @@ def json_option(parser: argparse.ArgumentParser) -> None:
     flag(parser, "--json", about="print one JSON document")
 
 
+def lifespan_option(parser: argparse.ArgumentParser) -> None:
+    """`--lifespan`."""
+    flag(
+        parser,
+        "--lifespan",
+        about="start the app before and shut it down after, as a server does, for jobs that need "
+        "what it opens",
+    )
+
+
 def zone_option(parser: argparse.ArgumentParser, about: str) -> None:
     """`--tz`."""
     option(parser, "--tz", metavar="ZONE", read=zone, about=about)

@@ -15,7 +15,7 @@ from contextlib import nullcontext, redirect_stdout
 
 from . import _app, _log, _records
 from ._errors import FAILED, OK, SKIPPED, TIMED_OUT, USAGE, Stop
-from ._options import app_options, flag, json_option, option
+from ._options import app_options, flag, json_option, lifespan_option, option
 from ._output import outcome_cell
 
 TYPE_CHECKING = False
@@ -70,6 +70,7 @@ def add(commands: Any) -> None:
         )
         flag(parser, "--ok-if-skipped", about="exit with 0 where the run was skipped")
         _log.log_option(parser)
+        lifespan_option(parser)
         json_option(parser)
         app_options(parser)
 
@@ -151,7 +152,7 @@ def _execute(
 
     from ._here import Here
 
-    here = Here(found.dispatch)
+    here = Here(found, lifespan=args.lifespan)
     work = found.dispatch.order(job, occurrence, (), _arguments(job, args))
 
     async def main(loop: Loop) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .._pipeline import Pipeline
     from .._routes import Routes
 
+ASGI_ARGUMENTS = 3
+CO_COROUTINE = 0x80  # as in `inspect`, which is slow to import
 MOST_OBJECTS = 2000
 """How many objects are looked at before the search ends."""
 INNER = ("app", "_app", "asgi_app", "asgi_handler", "application", "router")
@@ -113,8 +115,12 @@ def described(module: ModuleType) -> list[str]:
 
 
 def is_app(value: object) -> bool:
-    """Whether an object looks like an ASGI app that a server could be given."""
-    if isinstance(value, (type, FunctionType, MethodType)):
+    """Whether an object looks like an ASGI app that a server could be given: one of a framework, or
+    an async function of scope, receive and send."""
+    if isinstance(value, FunctionType):
+        code = value.__code__
+        return bool(code.co_flags & CO_COROUTINE) and code.co_argcount == ASGI_ARGUMENTS
+    if isinstance(value, (type, MethodType)):
         return False
     attributes = _attributes(value)
     return callable(value) and any(name in attributes for name in (*INNER, *LISTS))

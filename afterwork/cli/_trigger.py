@@ -173,7 +173,9 @@ def _send(
     from urllib.request import HTTPRedirectHandler, Request, build_opener
 
     class Refusing(HTTPRedirectHandler):
-        def redirect_request(self, *args: Any) -> None:
+        def redirect_request(
+            self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
+        ) -> None:
             return None
 
     request = Request(address, data=body, headers=headers, method="POST")

@@ -12,7 +12,7 @@ from contextlib import nullcontext, redirect_stdout
 
 from . import _app, _log, _records
 from ._errors import FAILED, Stop
-from ._options import app_options, json_option
+from ._options import app_options, json_option, lifespan_option
 from ._output import outcome_cell
 from ._times import lasted, local, zone_of
 
@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
         "With --json: one document on each line.",
     )
     _log.log_option(parser)
+    lifespan_option(parser)
     json_option(parser)
     app_options(parser)
     parser.set_defaults(run=run)
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
         )
     settings = dispatch.pipeline.settings
     settings.reporters = (*settings.reporters, lambda run: _tell(run, out))
-    here = Here(dispatch)
+    here = Here(found, lifespan=args.lifespan)
     here.patience = 0
 
     async def main(loop: Loop) -> None:

@@ -34,6 +34,8 @@ def build():
     work = Afterwork()
     return work
 
+async def bare(scope, receive, send): ...
+
 class Outer:
     def __init__(self, app):
         self.app = app
@@ -199,6 +201,10 @@ def test_another_app_at_the_store(shop: Shell) -> None:
             "was not given this Afterwork",
         ),
         ("AfterMiddleware(Starlette())", "problem", "was not given this Afterwork"),
+        ("build", "note", "has no app beside the Afterwork"),
+        ("lambda: None", "note", "has no app beside the Afterwork"),
+        ("bare", "problem", "nothing wraps the app (function)"),
+        ("work.routes(private=True).beside(bare, '/cron')", "problem", "nothing wraps the app"),
         ("Outer(work.wrap(Starlette()))", "problem", "not outermost: Outer is around it"),
         ("Starlette(middleware=[Middleware(GZipMiddleware)])", "problem", "nothing wraps the app"),
     ],

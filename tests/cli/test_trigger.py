@@ -41,7 +41,7 @@ class Deployment:
                 self.end_headers()
                 self.wfile.write(deployment.body)
 
-            def log_message(self, *args: Any) -> None:
+            def log_request(self, code: object = "-", size: object = "-") -> None:
                 pass
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
