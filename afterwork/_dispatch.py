@@ -16,7 +16,7 @@ from . import _check, _closing, _events, _kinds, _report, _slots
 from ._callback_ticket import CallbackTicket
 from ._current import current_exchange
 from ._instants import second_after
-from ._job_ticket import TRIGGERS, JobTicket, Occurrence
+from ._job_ticket import STOP_PREFIX, TRIGGERS, JobTicket, Occurrence
 from ._jobs import Jobs
 from ._keeper import Keeper
 from ._loop import current_loop
@@ -426,6 +426,12 @@ class Dispatch:
         for ticket in list(self._kept):
             if ticket.job.name == job:
                 ticket.renew()
+
+    def cancel(self, run_id: str, reason: str) -> None:
+        """Asks a run to end, in whichever process it is. That process sees it when it next renews
+        the run, a third of `lease` later at most; who is not there any more never does. Other runs
+        of the job go on. Blocks; raises `StoreError`."""
+        self.store().put(STOP_PREFIX + run_id, reason, ttl=2 * self.lease_seconds)
 
     def stop(self, work: Work, reason: str) -> None:
         """Asks a run of this process to end."""

@@ -44,6 +44,8 @@ FIRST_POLL_SECONDS = 0.05
 LONGEST_POLL_SECONDS = 1.0
 REPLACED = "replaced by run"
 """Begins the reason of a run that had to make way for a newer one."""
+STOP_PREFIX = "stop:"
+"""Notes of the store under this and a run's id ask that run to end; their text is the reason."""
 
 
 TRIGGERS: tuple[Trigger, ...] = ("after", "schedule", "http", "manual", "retry")
@@ -340,8 +342,11 @@ class JobTicket:
             return
         asked_at = time.monotonic()
         try:
-            reason = self.dispatch.store().renew(run.id, ttl=self.dispatch.lease_seconds)
+            store = self.dispatch.store()
+            reason = store.renew(run.id, ttl=self.dispatch.lease_seconds)
             self._renewed_at = asked_at
+            if reason is None and (reason := store.get(STOP_PREFIX + run.id)) is not None:
+                store.delete(STOP_PREFIX + run.id)  # a later attempt is not meant
         except Exception as error:
             self._report(error, "renew")
             late = asked_at - self._renewed_at

@@ -78,6 +78,15 @@ class SQLiteFile:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
+    def vacuum(self) -> None:
+        """Writes the file anew without what was deleted. Others wait meanwhile."""
+        with self._alone("vacuum"):
+            if not self._opened:
+                raise StoreError(self.name, "vacuum", "it is not open", "Call open() first.")
+            connection = self._connected()
+            # What is still in the WAL counts only once it is back in the file.
+            self._again(connection, _vacuum)
+
     @contextmanager
     def _alone(self, doing: str) -> Iterator[None]:
         if not self._guard.acquire(timeout=self._timeout):
@@ -207,6 +216,11 @@ def _begin_reading(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN")
     # Only the first read looks at the file, which may have to be repaired after a crash first.
     connection.execute("PRAGMA user_version")
+
+
+def _vacuum(connection: sqlite3.Connection) -> None:
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _use_wal(connection: sqlite3.Connection) -> str:

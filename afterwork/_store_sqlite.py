@@ -69,6 +69,16 @@ class SQLiteStore(LocalStore):
         """Lets go of the file."""
         self._file.close()
 
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self._file.path
+
+    def vacuum(self) -> None:
+        """Gives the space of deleted records back to the disk. Other processes wait meanwhile.
+        Raises `StoreError`."""
+        self._file.vacuum()
+
     def now(self) -> float:
         """The clock of this machine, or the one that was given."""
         return self._clock.now()

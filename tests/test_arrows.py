@@ -58,7 +58,8 @@ LADDER = [
     {"_after", "_lifespan"},
     {"_middleware", "_routes", "_batches"},
     {"_afterwork"},
-    {"__init__", "testing"},
+    {"__init__", "testing", "cli"},
+    {"__main__"},
 ]
 RUNG = {name: height for height, rung in enumerate(LADDER) for name in rung}
 
