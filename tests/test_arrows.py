@@ -58,6 +58,7 @@ LADDER = [
     {"_after", "_lifespan"},
     {"_middleware", "_routes", "_batches"},
     {"_afterwork"},
+    {"export"},
     {"__init__", "testing"},
 ]
 RUNG = {name: height for height, rung in enumerate(LADDER) for name in rung}
