@@ -31,7 +31,7 @@ echo "::add-mask::$token"
 """
 CALL = """\
 curl --silent --show-error --fail-with-body --request POST --max-time {seconds} \\
-  --header "Authorization: Bearer ${token}" \\
+  --header "Authorization: Bearer {bearer}" \\
   --header "Afterwork-Delivery: github-{id}" \\
   "{url}"
 """
@@ -47,7 +47,8 @@ def render(plan: Plan) -> str:
         return ""
     plan.warn(
         "GitHub Actions starts schedules late or not at all under load (best effort), and switches "
-        "them off after 60 days without activity in a public repository: use it for what may be missed"
+        "them off after 60 days without activity in a public repository; use it for what may be "
+        "missed"
     )
     oidc = plan.settings.auth == "oidc"
     workflow: dict[Any, Any] = {
@@ -66,6 +67,8 @@ def render(plan: Plan) -> str:
             },
         },
         "permissions": {"id-token": "write"} if oidc else {},
+        # With its name given, bash fails where a pipe fails.
+        "defaults": {"run": {"shell": "bash"}},
         "jobs": {_id(entry): _job(plan, entry, oidc) for entry in plan.entries},
     }
     return _yaml.dump(workflow)
@@ -105,8 +108,8 @@ def _job(plan: Plan, entry: Entry, oidc: bool) -> dict[str, Any]:
         seconds=wait,
         url=f"{url}?attempt=$GITHUB_RUN_ATTEMPT",
         id=f"$GITHUB_RUN_ID-{entry.item.name}",
-        token="token",
-    ).replace("${token}", "$token" if oidc else f"${plan.settings.secret}")
+        bearer="$token" if oidc else f"${plan.settings.secret}",
+    )
     env: dict[str, str] = {}
     if oidc:
         env["AUDIENCE"] = plan.settings.origin

@@ -59,34 +59,44 @@ def _run(work: Afterwork, args: argparse.Namespace, out: TextIO, err: TextIO) ->
     if not plan.entries and not plan.refusals:
         err.write("there is no job with a schedule, so there is nothing to export\n")
     if args.check:
-        found = _differ(target, plan, args.write or target.file)
-        _say(plan, err)
-        for line in found:
-            out.write(line)
-        if found:
-            err.write(f"{args.write or target.file} is not what the jobs in the code say\n")
-        return PROBLEMS if found or plan.refusals else OK
+        return _check(target, plan, args.write or target.file, out, err)
     if args.write is None:
-        text = target.render(plan)
-        plain = target.merge is not None or target.files is not None
-        if plan.entries:
-            out.write(text if plain else block(target, text))
-            out.write("" if text.endswith("\n") or not plain else "\n")
-        _say(plan, err)
-        return PROBLEMS if plan.refusals else OK
-    path = Path(args.write or target.file)
+        return _show(target, plan, out, err)
+    return _write(target, plan, Path(args.write or target.file), err)
+
+
+def _show(target: Target, plan: Plan, out: TextIO, err: TextIO) -> int:
+    text = target.render(plan)
+    if target.merge is None and target.files is None:
+        text = block(target, text)
+    if plan.entries:
+        out.write(text if text.endswith("\n") else f"{text}\n")
+    _say(plan, err)
+    return PROBLEMS if plan.refusals else OK
+
+
+def _check(target: Target, plan: Plan, name: str, out: TextIO, err: TextIO) -> int:
+    found = _differ(target, plan, name)
+    out.writelines(found)
+    _say(plan, err)
+    if found:
+        err.write(f"{name} is not what the jobs in the code say\n")
+    return PROBLEMS if found or plan.refusals else OK
+
+
+def _write(target: Target, plan: Plan, path: Path, err: TextIO) -> int:
     new = _wanted(target, plan, path)
     _say(plan, err)
     if plan.refusals:
         err.write(f"{path} was not written\n")
         return PROBLEMS
-    for file, text in new.items():
-        if text is None:
+    for file, wanted in new.items():
+        if wanted is None:
             file.unlink()
             err.write(f"deleted {file}\n")
-        elif text != _read(file):
+        elif wanted != _read(file):
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8", newline="")
+            file.write_text(wanted, encoding="utf-8", newline="")
             err.write(f"wrote {file}\n")
     return OK
 
@@ -102,7 +112,7 @@ def _wanted(target: Target, plan: Plan, path: Path) -> dict[Path, str | None]:
         if file not in found and is_ours(target, _read(file)):
             found[file] = None
     for file in found:
-        if (text := _read(file)) and not is_ours(target, text):
+        if (old := _read(file)) and not is_ours(target, old):
             raise UsageError(f"{file} exists and is not ours", "Rename the job or the file")
     return found
 
