@@ -101,5 +101,5 @@ TARGET = Target(
     file="k8s/afterwork.yaml",
     dialect=dialect,
     render=render,
-    url="optional",
+    url="image",
 )

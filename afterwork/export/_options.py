@@ -159,7 +159,7 @@ def read(args: argparse.Namespace, target: Target) -> Settings:
         raise UsageError(f"{target.name} has no shape {shape!r}; known are: {known}", "See --help")
     only = frozenset(filter(None, (args.only or "").split(",")))
     return Settings(
-        url=_url(args.url or "", target),
+        url=_url(args.url or "", target, args.image),
         secret=args.secret_env,
         plan=args.plan,
         zone=args.zone,
@@ -174,9 +174,9 @@ def read(args: argparse.Namespace, target: Target) -> Settings:
     )
 
 
-def _url(url: str, target: Target) -> str:
+def _url(url: str, target: Target, image: str) -> str:
     if not url:
-        if target.url == "none" or target.url == "optional":
+        if target.url in ("none", "optional") or (target.url == "image" and image):
             return ""
         example = "/cron" if target.url == "path" else "https://app.example.com/cron"
         raise UsageError(

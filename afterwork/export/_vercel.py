@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ._plan import Entry, Plan
     from ._times import Times
 
-MAX_EXPRESSION = 256
 MAX_JITTER = 15
 """Minutes."""
 MAX_SECONDS = {"hobby": 300, "pro": 800}
@@ -33,19 +32,14 @@ MAX_SECONDS = {"hobby": 300, "pro": 800}
 
 
 def text(times: Times) -> str:
-    """Raises `Refused` for two day fields, and for more characters than Vercel reads."""
+    """Raises `Refused` for two day fields. The longest text has fewer than the 256 characters that
+    Vercel reads."""
     if times.rule == "either":
         raise Refused(
             "day of month and day of week are both set, and Vercel takes one of the two",
             "make two jobs of it, one with the dates and one with the weekdays",
         )
-    printed = _print.numbers(times)
-    if len(printed) > MAX_EXPRESSION:
-        raise Refused(
-            f"its expression has more than {MAX_EXPRESSION} characters",
-            "choose evenly spaced times",
-        )
-    return printed
+    return _print.numbers(times)
 
 
 def crons_dialect(plan: str, cronie: bool) -> Dialect:

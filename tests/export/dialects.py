@@ -117,7 +117,7 @@ Cloud.add_multi_constructor("!", lambda loader, suffix, node: {suffix: node.valu
 
 def eventbridge(text: str) -> dict[str, list[Pair]]:
     found = []
-    template: dict[str, Any] = yaml.load(text, Cloud)  # noqa: S506
+    template: dict[str, Any] = yaml.load(text, Cloud)
     for each in template["Resources"].values():
         if each["Type"] == "AWS::Scheduler::Schedule":
             properties = each["Properties"]
@@ -226,7 +226,9 @@ def railway(text: str) -> dict[str, list[Pair]]:
 
 def render(text: str) -> dict[str, list[Pair]]:
     services = yaml.safe_load(text)["services"]
-    return collect([(each["startCommand"].split()[2], each["schedule"], "UTC") for each in services])
+    return collect(
+        [(each["startCommand"].split()[2], each["schedule"], "UTC") for each in services]
+    )
 
 
 def netlify(text: str) -> dict[str, list[Pair]]:
