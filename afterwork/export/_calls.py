@@ -55,7 +55,7 @@ def curl(plan: Plan, entry: Entry) -> str:
     a pipe, so no list of processes shows it. A job that failed makes it exit with 22."""
     secret = plan.settings.secret
     return (
-        f'printf \'header = "Authorization: Bearer %s"\' "${secret}" | curl --config - '
+        f"printf 'Authorization: Bearer %s' \"${secret}\" | curl --header @- "
         "--silent --show-error --fail-with-body --request POST "
         f"--max-time {seconds(entry.item)} '{address(plan, entry.item)}'"
     )

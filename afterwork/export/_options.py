@@ -28,21 +28,21 @@ URL_CHARACTERS = re.compile(r"[A-Za-z0-9._~!*+,=:@%/-]*\Z")
 class Settings:
     """Checked options."""
 
-    url: str
+    url: str = ""
     """The address of the trigger route with its prefix and without a slash at its end; empty where
     commands are exported."""
-    secret: str
+    secret: str = "CRON_SECRET"
     """The name of the variable that holds the secret. The value is never looked at."""
-    plan: str
-    zone: str
-    shape: str
-    only: frozenset[str]
-    tick: Every | None
-    image: str
-    auth: str
-    account: str
-    known: str
-    cronie: bool
+    plan: str = "pro"
+    zone: str = "UTC"
+    shape: str = ""
+    only: frozenset[str] = frozenset()
+    tick: Every | None = None
+    image: str = ""
+    auth: str = "secret"
+    account: str = ""
+    known: str = ""
+    cronie: bool = False
 
     @property
     def path(self) -> str:

@@ -30,8 +30,8 @@ set -eu
 : "${QSTASH_TOKEN:?the token of the QStash account}"
 api="${QSTASH_URL:-https://qstash.upstash.io}"
 call() {
-  printf 'header = "Authorization: Bearer %s"' "$QSTASH_TOKEN" |
-    curl --config - --silent --show-error --fail-with-body "$@"
+  printf 'Authorization: Bearer %s' "$QSTASH_TOKEN" |
+    curl --header @- --silent --show-error --fail-with-body "$@"
   echo
 }
 """

@@ -26,6 +26,9 @@ class VercelCrons:
     """The crons of an app for Vercel's Python builder: `crons = VercelCrons(work)`, and in
     vercel.json `"entrypoint": "main:crons"` with `"schedule": "<dynamic>"`.
 
+    That runtime calls the function itself, past afterwork: without claim, record, timeout and
+    retry. Where these matter, mount `work.routes` and use `afterwork export vercel`.
+
     `plan`
         `"pro"` (default) or `"hobby"`, which allows no more than one run a day.
     """
@@ -38,10 +41,7 @@ class VercelCrons:
         """Pairs of `module:function` and an expression, for all jobs with a schedule. Raises
         `ExportRefusedError` for the first that Vercel cannot run: its schedule, or a function that
         is no name of a module."""
-        settings = Settings(
-            *("", "CRON_SECRET", self._plan, "UTC", "", frozenset(), None, "", "", "", "", False)
-        )
-        plan = Plan(settings, _vercel.crons_dialect(self._plan, False))
+        plan = Plan(Settings(plan=self._plan), _vercel.crons_dialect(self._plan, False))
         found: list[tuple[str, str]] = []
         for job in self._work.jobs:
             schedule: Any = job.schedule

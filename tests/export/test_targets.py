@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from afterwork import Afterwork, export
+from afterwork._callers import read_instant
 from afterwork.export import ExportRefusedError, VercelCrons
 from tests.export import dialects
 from tests.export.support import URL, App, nothing, shop
@@ -160,6 +161,7 @@ def test_e14_what_vercel_cannot_say_is_refused_there_too() -> None:
     with pytest.raises(ExportRefusedError, match="both set"):
         VercelCrons(work, plan="hobby").get_crons()
     plain = Afterwork(store="memory:")
+    plain.job(name="by-hand")(nothing)
     plain.every("1d")(nothing)
     assert VercelCrons(plain).get_crons() == [("tests.export.support:nothing", "0 0 * * *")]
 
@@ -328,6 +330,14 @@ def test_e9_cloud_scheduler_waits_as_long_as_the_job_may_take() -> None:
 def test_a_job_that_insists_on_waiting_is_warned_of() -> None:
     result = App().every("job", "1h", mode="wait").export("eventbridge")
     assert "waits 5 s at most, and the job has mode='wait'" in result.err
+    twice = App().cron("job", "0 9 13 * 5", mode="wait").export("netlify")
+    assert twice.err.count("mode='wait'") == 1
+
+
+def test_the_slots_that_documents_send_are_read_by_the_route() -> None:
+    """What EventBridge fills in, what PostgreSQL's to_char writes, what the Worker sends."""
+    for text in ("2026-01-01T09:00:00Z", "2026-01-01T09:00:00.000Z"):
+        assert read_instant("slot", text) == 1767258000
 
 
 def test_e10_pg_cron_gives_a_timeout_and_a_slot() -> None:
