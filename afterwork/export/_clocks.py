@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .._schedule import Schedule
     from ._times import Times
 
-    Clock = Literal["vixie", "repeat", "skip", "wall", "unknown"]
+    Clock = Literal["vixie", "repeat", "skip", "wall", "late", "unknown"]
 
 AHEAD = 10 * 366 * DAY
 """For how long two zones have to keep their distance."""
@@ -82,12 +82,15 @@ def crons(pieces: list[Times], zone: str, clock: Clock) -> list[Cron]:
         Nothing in a gap, once in an overlap; jobs with a star follow the clock.
     `wall`
         The same for all jobs: the repeated hour is lost for those with a star too.
+    `late`
+        What lies in a gap runs at its end, as ours; an overlap is not documented.
     `unknown`
-        Not documented; here as `repeat`, which differs from ours wherever any would.
+        Not documented. This and `late` are taken as `repeat`, which differs from ours wherever any
+        would.
     """
     if clock == "vixie":
         return [Cron(_print.vixie(times), timezone=zone) for times in pieces]
-    if clock in ("repeat", "unknown"):
+    if clock in ("repeat", "late", "unknown"):
         return [Cron(plain(times), timezone=zone, dst="both") for times in pieces]
     if clock == "skip":
         return [Cron(plain(times), timezone=zone, dst="skip") for times in pieces]

@@ -38,7 +38,7 @@ curl --silent --show-error --fail-with-body --request POST --max-time {seconds} 
 
 
 def dialect(plan: str, cronie: bool) -> Dialect:
-    return Dialect("GitHub Actions", _print.numbers, clock="unknown", least=LEAST)
+    return Dialect("GitHub Actions", _print.numbers, clock="late", least=LEAST)
 
 
 def render(plan: Plan) -> str:

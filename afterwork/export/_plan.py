@@ -180,15 +180,34 @@ class Plan:
         dialect = self.dialect
         theirs = _clocks.crons(pieces, at, dialect.clock)
         found = _clocks.differences(item.schedule, theirs, zones, now)
+        if dialect.clock == "late":
+            found = [each for each in found if not (each.forward and each.zone == at)]
         self.differences[item.name] = found
-        if dialect.clock == "unknown" and any(each.zone == at for each in found):
+        if dialect.clock in ("late", "unknown") and any(each.zone == at for each in found):
+            changes = "is put back" if dialect.clock == "late" else "changes"
             self.warn(
-                f"{item.name}: what {dialect.title} does where the clock of {item.timezone} "
-                "changes is not documented; in such hours it may run twice, late or not at all"
+                f"{item.name}: what {dialect.title} does where the clock of {at} {changes} is not "
+                "documented; in such hours it may run twice, late or not at all"
             )
             return
         for difference in found:
             self.warn(f"{item.name}: {difference.words(dialect.title)}")
+
+    def warn_of_rare_ticks(self, work: Afterwork, tick: Every) -> None:
+        """A job that is due more often than the tick comes runs once for several slots."""
+        for job in work.jobs:
+            schedule: Any = job.schedule
+            if schedule is None:
+                continue
+            if isinstance(schedule, Every):
+                gap = schedule.seconds
+            else:
+                gap = _times.of_cron(schedule).gap()
+            if gap < tick.seconds:
+                self.warn(
+                    f"{job.name} is due after {_durations.words(gap)}, and the tick comes every "
+                    f"{_durations.words(tick.seconds)}: slots between two ticks are misfires"
+                )
 
 
 def items(work: Afterwork, settings: Settings) -> list[Item]:

@@ -50,6 +50,8 @@ def planned(work: Afterwork, args: argparse.Namespace) -> tuple[Target, Plan]:
     now = work.dispatch.clock.now()
     for item in _plan.items(work, settings):
         plan.add(item, now)
+    if settings.tick is not None:
+        plan.warn_of_rare_ticks(work, settings.tick)
     _refuse_namesakes(plan)
     return target, plan
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ._refusals import UsageError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ._plan import Dialect, Plan
 
 SIGN = "afterwork export"
+LONE_END = re.compile(r"(?<!\r)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,10 @@ def block(target: Target, text: str) -> str:
 def merged(target: Target, old: str, plan: Plan) -> str:
     """The file's text with our part brought up to date. Raises `UsageError` for a file that is not
     ours to write."""
+    return _with_ends_of(old, _merged(target, old, plan))
+
+
+def _merged(target: Target, old: str, plan: Plan) -> str:
     if target.merge is not None:
         return target.merge(old, plan)
     text = block(target, target.render(plan))
@@ -81,6 +87,13 @@ def merged(target: Target, old: str, plan: Plan) -> str:
 def is_ours(target: Target, text: str) -> bool:
     """Whether a file in a target's folder was written by it."""
     return text.startswith(f"{target.comment} >>> {SIGN} {target.name}")
+
+
+def _with_ends_of(old: str, new: str) -> str:
+    """The new text with the line ends of the old."""
+    if "\r\n" in old and not LONE_END.search(old):
+        return LONE_END.sub("\r\n", new)
+    return new
 
 
 def _marks(target: Target) -> tuple[str, str]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._plan import Entry, Plan
     from ._times import Times
 
+MOST_ENTRIES = 100
 MAX_JITTER = 15
 """Minutes."""
 MAX_SECONDS = {"hobby": 300, "pro": 800}
@@ -53,10 +54,12 @@ def schedules_dialect(plan: str, cronie: bool) -> Dialect:
 
 
 def crons(plan: Plan) -> list[dict[str, str]]:
+    _refuse_too_many(plan)
     return [{"path": _path(plan, entry), "schedule": entry.text} for entry in plan.entries]
 
 
 def schedules(plan: Plan) -> dict[str, dict[str, Any]]:
+    _refuse_too_many(plan)
     found: dict[str, dict[str, Any]] = {}
     for entry in plan.entries:
         value: dict[str, Any] = {"schedule": entry.text, "timezone": entry.zone}
@@ -91,6 +94,15 @@ def merge_schedules(old: str, plan: Plan) -> str:
             old, ["schedules"], shaped, lambda key, each: _is_ours(plan, each)
         )
     return _json_edit.replace_list(old, ["schedules"], shaped, lambda each: _is_ours(plan, each))
+
+
+def _refuse_too_many(plan: Plan) -> None:
+    for entry in plan.entries[MOST_ENTRIES:]:
+        plan.refuse(
+            entry.item,
+            f"a project has {MOST_ENTRIES} at most",
+            "merge jobs of the same schedule",
+        )
 
 
 def _shaped(plan: Plan) -> dict[str, Any] | list[Any]:

@@ -221,6 +221,17 @@ def test_what_others_wrote_beside_our_block_stays(target: str) -> None:
     assert "nightly" not in file.read_text()
 
 
+@pytest.mark.parametrize("target", ["vercel", "crontab"])
+def test_line_ends_stay(target: str) -> None:
+    file = Path("file")
+    old = '{\r\n  "a": 1\r\n}\r\n' if target == "vercel" else "# mine\r\n"
+    file.write_text(old, newline="")
+    assert two().export(target, "--write", "file").code == 0
+    text = file.read_bytes()
+    assert text.count(b"\n") == text.count(b"\r\n") > 4
+    assert two().export(target, "--check", "--write", "file").code == 0
+
+
 def test_files_that_are_not_ours_to_write() -> None:
     Path("file").write_text("services: []\n")
     result = two().export("render", "--write", "file")

@@ -154,6 +154,29 @@ def test_e12_on_days_with_clock_changes_the_difference_is_what_the_warning_says(
         assert bool(told) == ("is put" in result.err)
 
 
+@pytest.mark.parametrize("text", ["15 0-23 * * *", "15 * * * *"])
+def test_e12_fixed_times_in_every_hour_are_moved_and_the_changes_told(text: str) -> None:
+    """Both are `15 * * * *` in UTC. But fixed times run once in a repeated hour, and those with a
+    star twice, as UTC does."""
+    zone = "America/New_York"
+    app = App().cron("job", text, timezone=zone)
+    result = app.export("vercel")
+    assert READERS["vercel"].read(result.out)["job"] == [("15 * * * *", "UTC")]
+    if "-" not in text:
+        assert result.err == ""
+        return
+    schedule = Cron(text, timezone=zone)
+    found = set(instants(schedule, WINTER, WINTER + 366 * DAY))
+    found ^= set(instants(Cron("15 * * * *"), WINTER, WINTER + 366 * DAY))
+    told = {
+        instant
+        for difference in app.plan("vercel").differences["job"]
+        for instant in (*difference.ours, *difference.theirs)
+    }
+    assert told == found
+    assert "the clock of America/New_York is put back, and Vercel Cron also runs it" in result.err
+
+
 @pytest.mark.parametrize("target", ["kubernetes", "eventbridge", "crontab"])
 def test_d17_the_policy_of_the_platform_makes_the_warning_go(target: str) -> None:
     """`dst="both"` is what Kubernetes does, `"skip"` EventBridge, `"once"` Debian."""

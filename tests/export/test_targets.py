@@ -100,6 +100,15 @@ def test_e3_on_hobby_the_jitter_is_fifteen_minutes_and_so_is_the_least_interval(
     assert json.loads(hourly)["schedules"]["job"]["jitter"] == 15
 
 
+def test_a_project_of_vercel_has_a_hundred_crons() -> None:
+    app = App()
+    for number in range(101):
+        app.every(f"job{number}", "1h")
+    for target, key in (("vercel", "crons"), ("vercel-schedules", "schedules")):
+        assert "job100 is not exported" in refused(app, target)
+        assert len(json.loads(app.export(target).out)[key]) == 100
+
+
 def test_vercel_says_that_a_timeout_is_longer_than_a_function_lives() -> None:
     app = App().cron("job", "0 9 * * *", timeout="20m")
     assert "runs for 13 minutes 20 seconds at most" in app.export("vercel").err
@@ -277,6 +286,15 @@ def test_e7_github() -> None:
     ]
     assert workflow["permissions"] == {}
     assert "${{ secrets.CRON_SECRET }}" in result.out
+
+
+def test_e7_what_github_does_at_clock_changes() -> None:
+    """A skipped hour is documented, and is as ours; a repeated one is not."""
+    zone = "America/New_York"
+    gap = App().cron("job", "31 2 * * *", timezone=zone).export("github")
+    assert "clock" not in gap.err
+    overlap = App().cron("job", "31 1 * * *", timezone=zone).export("github")
+    assert f"where the clock of {zone} is put back is not documented" in overlap.err
 
 
 def test_e7_github_with_an_id_token() -> None:
@@ -471,6 +489,16 @@ def test_the_way_out_tick_is_open_for_every_target(target: str) -> None:
     assert result.code == 0, result.err
     assert "tick" in result.out or "afterwork due" in result.out
     assert "Either" not in result.err
+
+
+def test_a_tick_that_comes_too_seldom_is_warned_of() -> None:
+    app = App().every("often", "7m").cron("daily", "0 9 * * *").cron("half", "*/30 * * * *")
+    app.work.job(name="by-hand")(nothing)
+    warnings = app.export("vercel", "--tick", "15m").err
+    assert "often is due after 7 minutes, and the tick comes every 15 minutes" in warnings
+    assert "daily" not in warnings
+    assert "half" not in warnings
+    assert "half is due" in app.export("vercel", "--tick", "1h").err
 
 
 @pytest.mark.parametrize("target", ALL)
