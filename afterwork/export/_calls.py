@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import math
 
-from ._plan import ACCEPT, WAIT
+from .._job_policy import MODES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._plan import Entry, Item, Plan
+    from ._items import Item
+    from ._plan import Entry, Plan
 
+WAIT, ACCEPT = MODES
 DEFAULT_SECONDS = 300
 """How long a call waits for a job that has no timeout."""
 SPARE_SECONDS = 5

@@ -10,7 +10,8 @@ from __future__ import annotations
 from zlib import crc32
 
 from . import _calls, _names, _print, _yaml
-from ._plan import TICK_NAME, Dialect
+from ._items import TICK_NAME
+from ._plan import Dialect
 from ._target import Target
 from ._yaml import Block, Comment
 

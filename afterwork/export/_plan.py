@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from .. import _durations
 from .._every import Every
-from .._job_policy import MODES
 from .._slots import MAX_GRACE_SECONDS, MIN_GRACE_SECONDS
 from . import _clocks, _times
 from ._refusals import ExportRefusedError, Refused
@@ -21,14 +20,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._afterwork import Afterwork
-    from .._cron import Cron
-    from .._job import Job
     from ._clocks import Clock, Difference
+    from ._items import Item
     from ._options import Settings
     from ._times import Times
-
-WAIT, ACCEPT = MODES
-TICK_NAME = "tick"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +49,6 @@ class Dialect:
     """Intervals below a minute."""
     least: int = 60
     """The shortest interval, in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """What is to be run: a job, or the tick for all of them."""
-
-    name: str
-    schedule: Cron | Every
-    timeout: float | None = None
-    grace: float | None = None
-    jitter: float = 0
-    overlap: str = "skip"
-    misfire: str = "once"
-    mode: str | None = None
-
-    @property
-    def timezone(self) -> str:
-        return "UTC" if isinstance(self.schedule, Every) else self.schedule.timezone
-
-    @property
-    def command(self) -> str:
-        """The command line that does it. Skipping is no failure; a failed job exits non-zero."""
-        return "due" if self.name == TICK_NAME else f"run {self.name} --ok-if-skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,38 +180,6 @@ class Plan:
                     f"{job.name} is due after {_durations.words(gap)}, and the tick comes every "
                     f"{_durations.words(tick.seconds)}: slots between two ticks are misfires"
                 )
-
-
-def items(work: Afterwork, settings: Settings) -> list[Item]:
-    """What is to be exported: the jobs with a schedule, or the tick."""
-    if settings.tick is not None:
-        longest = [_timeout(work, job) for job in work.jobs if job.schedule is not None]
-        timeout = None if None in longest or not longest else max(each or 0 for each in longest)
-        return [Item(TICK_NAME, settings.tick, timeout)]
-    found: list[Item] = []
-    for job in work.jobs:
-        schedule: Any = job.schedule
-        if schedule is not None and (not settings.only or job.name in settings.only):
-            policy = job.policy
-            found.append(
-                Item(
-                    job.name,
-                    schedule,
-                    _timeout(work, job),
-                    policy.grace,
-                    policy.jitter,
-                    policy.overlap,
-                    policy.misfire,
-                    policy.mode,
-                )
-            )
-    return found
-
-
-def _timeout(work: Afterwork, job: Job[..., Any]) -> float | None:
-    """The job's own, else the app's."""
-    own: Any = job.options.given.get("timeout", work.pipeline.settings.timeout)
-    return None if own is None else float(own)
 
 
 def _numbered(name: str, index: int) -> str:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from . import _options, _plan
+from . import _items, _options
+from ._plan import Plan
 from ._refusals import UsageError
 from ._registry import TARGETS
 from ._target import block, is_ours, merged
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from .._afterwork import Afterwork
-    from ._plan import Plan
     from ._target import Target
 
 OK, PROBLEMS, USAGE = 0, 1, 2
@@ -46,9 +46,9 @@ def planned(work: Afterwork, args: argparse.Namespace) -> tuple[Target, Plan]:
             f"--only names {name!r}, and there is no such job with a schedule",
             "`afterwork list` shows them",
         )
-    plan = _plan.Plan(settings, target.dialect(settings.plan, settings.cronie))
+    plan = Plan(settings, target.dialect(settings.plan, settings.cronie))
     now = work.dispatch.clock.now()
-    for item in _plan.items(work, settings):
+    for item in _items.items(work, settings):
         plan.add(item, now)
     if settings.tick is not None:
         plan.warn_of_rare_ticks(work, settings.tick)
@@ -154,7 +154,7 @@ def _say(plan: Plan, err: TextIO) -> None:
 
 def _refuse_namesakes(plan: Plan) -> None:
     """A job that became two entries has a second name, which may be another job's."""
-    seen: dict[str, _plan.Item] = {}
+    seen: dict[str, _items.Item] = {}
     for entry in list(plan.entries):
         if seen.setdefault(entry.name, entry.item) is not entry.item:
             plan.refuse(

@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 
 from . import _json_edit, _print, _yaml
-from ._plan import TICK_NAME, Dialect
+from ._items import TICK_NAME
+from ._plan import Dialect
 from ._target import Target
 from ._yaml import Comment
 

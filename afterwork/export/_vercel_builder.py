@@ -12,8 +12,9 @@ import time
 from typing import Any
 
 from . import _vercel
+from ._items import Item
 from ._options import Settings
-from ._plan import Item, Plan
+from ._plan import Plan
 from ._refusals import ExportRefusedError
 
 TYPE_CHECKING = False
