@@ -116,6 +116,12 @@ class Cron:
 
         return f"{words(self._fields)}, {self.timezone} time"
 
+    @property
+    def fields(self) -> Fields:
+        """What the expression says, as sets of values; for those that write it in other dialects.
+        Its parts may change between versions."""
+        return self._fields
+
     def __str__(self) -> str:
         return self._fields.text
 

@@ -58,6 +58,7 @@ LADDER = [
     {"_after", "_lifespan"},
     {"_middleware", "_routes", "_batches"},
     {"_afterwork"},
+    {"export"},
     {"__init__", "testing", "cli"},
     {"__main__"},
 ]
