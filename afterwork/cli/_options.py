@@ -20,6 +20,20 @@ TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that may be given its arguments when it is first used: what they need is then
+    imported for this command alone."""
+
+    fill: Callable[[argparse.ArgumentParser], object] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Adds what is left to add, then parses."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(args, namespace)
+
+
 class _Flag(argparse.Action):
     """An option without a value."""
 
