@@ -26,12 +26,14 @@ class Parser(argparse.ArgumentParser):
 
     fill: Callable[[argparse.ArgumentParser], object] | None = None
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Adds what is left to add, then parses."""
-        fill, self.fill = self.fill, None
-        if fill is not None:
-            fill(self)
-        return super().parse_known_args(args, namespace)
+    if not TYPE_CHECKING:  # for type checkers it is what argparse says
+
+        def parse_known_args(self, args=None, namespace=None):
+            """Adds what is left to add, then parses."""
+            fill, self.fill = self.fill, None
+            if fill is not None:
+                fill(self)
+            return super().parse_known_args(args, namespace)
 
 
 class _Flag(argparse.Action):
