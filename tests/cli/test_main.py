@@ -203,13 +203,7 @@ def test_tables_are_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     out = Output()
     out.table(("A", "B"), [("x" * 40, ("y" * 30, "red")), ("", ("z", ""))])
     first, second, third = stream.getvalue().splitlines()
-    assert (
-        first
-        == "\033[1mA\033[0m"
-        + " " * 12
-        + "\033[1mB\033[0m"[:0]
-        + first[len("\033[1mA\033[0m") + 12 :]
-    )
+    assert first == "\033[1mA\033[0m" + " " * 12 + "\033[1mB\033[0m"
     assert second == "xxxxxxxx...  \033[31myyyyyyyy...\033[0m"
     assert third.endswith("z")
     monkeypatch.setenv("COLUMNS", "5")
