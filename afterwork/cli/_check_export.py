@@ -5,59 +5,71 @@ from __future__ import annotations
 import argparse
 import io
 import os
-from contextlib import redirect_stderr
 from importlib import import_module
 
 from . import _export
 from ._errors import FAILED, OK
-from ._output import Output
 from ._point import Point
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._app import Found
 
-FILES = (("vercel.json", "vercel"),)
-"""Files that an export edits in place, and its target."""
+SIGN = ">>> afterwork"
+"""What exporters write above their part of a file that has comments."""
+FILES = (
+    ("vercel.json", "vercel", '"crons"'),
+    ("vercel.json", "vercel-schedules", '"schedules"'),
+    (".github/workflows/afterwork.yml", "github", SIGN),
+    ("k8s/afterwork.yaml", "kubernetes", SIGN),
+    ("wrangler.toml", "cloudflare", SIGN),
+    ("render.yaml", "render", SIGN),
+    ("afterwork.crontab", "crontab", SIGN),
+    ("afterwork.sql", "pg-cron", SIGN),
+    ("afterwork.tf", "cloud-scheduler-terraform", SIGN),
+    ("afterwork-schedules.yaml", "eventbridge", SIGN),
+)
+"""The usual file of a target, the target, and what is in it if the target wrote there."""
 
 
 def points(found: Found) -> list[Point]:
-    """One for each exported file that is here and mentions schedules."""
+    """One for each exported file that is here."""
     if not _export.available():
         return []
     known = import_module(_export.MODULE).targets()
     return [
         _compared(found, file, target)
-        for file, target in FILES
-        if target in known and _mentions_schedules(file)
+        for file, target, mark in FILES
+        if target in known and _holds(file, mark)
     ]
 
 
-def _mentions_schedules(file: str) -> bool:
+def _holds(file: str, mark: str) -> bool:
     if not os.path.isfile(file):
         return False
     with open(file, encoding="utf-8", errors="replace") as opened:
-        text = opened.read()
-    return '"crons"' in text or '"schedules"' in text
+        return mark in opened.read()
 
 
 def _compared(found: Found, file: str, target: str) -> Point:
-    parser = argparse.ArgumentParser(prog="afterwork export", exit_on_error=False)
+    """What `export TARGET --check` says, with options from the environment alone."""
     export = import_module(_export.MODULE)
+    parser = argparse.ArgumentParser(prog="afterwork export")
     export.add_arguments(parser)
-    said = io.StringIO()
-    with redirect_stderr(said):
-        try:
-            out = Output(data=io.StringIO())
-            code = export.run(found.work, parser.parse_args([target, "--check"]), out)
-        except (Exception, SystemExit) as error:
-            code, problem = None, str(error)
-        else:
-            problem = said.getvalue().strip()
-    command = f"afterwork export {target}"
+    args = parser.parse_args([target, "--check"])
+    difference, said = io.StringIO(), io.StringIO()
+    code = export.run(found.work, args, difference, said)
+    problem = said.getvalue().strip()
+    command = f"afterwork export {target} --write"
     if code == OK:
         return Point("export", "ok", f"{file} is in step with the code")
     if code == FAILED:
         text = f"{file} is not in step with the code"
         return Point("export", "problem", f"{text}\n{problem}" if problem else text, command)
-    return Point("export", "note", f"{file} could not be compared: {problem}", f"{command} --check")
+    return Point(
+        "export",
+        "note",
+        f"{file} could not be compared: {problem}",
+        "set AFTERWORK_URL to the address of the trigger route, or see "
+        f"`afterwork export {target} --help`",
+    )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -28,15 +29,19 @@ def add(commands: Any) -> None:
         help="the jobs as the configuration of a platform",
         description="Prints or edits a platform's configuration for the registered jobs.",
     )
+    parser.fill = _fill
+    parser.set_defaults(run=run)
+
+
+def _fill(parser: argparse.ArgumentParser) -> None:
     import_module(MODULE).add_arguments(parser)
     app_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
     """Runs it."""
     found = _app.find(args)
-    code: int = import_module(MODULE).run(found.work, args, out)
+    code: int = import_module(MODULE).run(found.work, args, sys.stdout, sys.stderr)
     return code
 
 

@@ -7,7 +7,7 @@ import os
 import sys
 
 from ._errors import FAILED, INTERRUPTED, NOT_FOUND, OK, PIPE_CLOSED, USAGE, Stop
-from ._options import app_options
+from ._options import Parser, app_options
 from ._output import Output
 
 TYPE_CHECKING = False
@@ -76,10 +76,10 @@ def _code_of(error: Exception) -> int:
     raise error
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     from importlib import import_module
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="afterwork",
         description="Jobs of an ASGI app: list, run, watch and check them.",
         epilog="Every option can be set by the variable in brackets behind it. Exit codes: 0 ok, 1 "

@@ -20,6 +20,22 @@ TRUE = ("1", "true", "yes", "on")
 FALSE = ("", "0", "false", "no", "off")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that may be given its arguments when it is first used: what they need is then
+    imported for this command alone."""
+
+    fill: Callable[[argparse.ArgumentParser], object] | None = None
+
+    if not TYPE_CHECKING:  # for type checkers it is what argparse says
+
+        def parse_known_args(self, args=None, namespace=None):
+            """Adds what is left to add, then parses."""
+            fill, self.fill = self.fill, None
+            if fill is not None:
+                fill(self)
+            return super().parse_known_args(args, namespace)
+
+
 class _Flag(argparse.Action):
     """An option without a value."""
 

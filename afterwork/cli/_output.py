@@ -39,11 +39,11 @@ OUTCOME_COLOURS = {
 
 class Output:
     """The output of one command. It keeps the streams of its start, so that an app that prints can
-    be sent elsewhere; `data` takes the place of stdout."""
+    be sent elsewhere."""
 
-    def __init__(self, *, json: bool = False, data: TextIO | None = None) -> None:
+    def __init__(self, *, json: bool = False) -> None:
         self.json = json
-        self._stdout = data or sys.stdout
+        self._stdout = sys.stdout
         self._stderr = sys.stderr
         self._coloured = {id(each): _colours(each) for each in (self._stdout, self._stderr)}
         self.width = _width(self._stdout)
@@ -54,11 +54,6 @@ class Output:
     def line(self, text: str = "", colour: str = "") -> None:
         """One line of data."""
         _write(self._stdout, self._paint(self._stdout, text, colour))
-
-    def write(self, text: str) -> int:
-        """Data as it is: a file, for example."""
-        _write(self._stdout, text, end="")
-        return len(text)
 
     def say(self, text: str, colour: str = "") -> None:
         """One line about what goes on; not with `--json`, unless it is an error."""
@@ -106,12 +101,12 @@ def outcome_cell(state: str) -> tuple[str, str]:
     return state, OUTCOME_COLOURS.get(state, "")
 
 
-def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+def _write(stream: TextIO, text: str) -> None:
     try:
-        stream.write(text + end)
+        stream.write(text + "\n")
     except UnicodeEncodeError:
         encoding = stream.encoding or "ascii"
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + end)
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
     stream.flush()
 
 

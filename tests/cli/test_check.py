@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pytest
 
@@ -319,7 +319,7 @@ class FakeExport(ModuleType):
         from importlib.machinery import ModuleSpec
 
         self.__spec__ = ModuleSpec("afterwork.export", None, origin="here")
-        self.answer: Any = 0
+        self.answer = 0
 
     def targets(self) -> list[str]:
         return ["vercel"]
@@ -328,13 +328,11 @@ class FakeExport(ModuleType):
         parser.add_argument("target", choices=self.targets())
         parser.add_argument("--check", action="store_true")
 
-    def run(self, work: Any, args: argparse.Namespace, out: Any) -> int:
-        if isinstance(self.answer, Exception):
-            raise self.answer
+    def run(self, work: Any, args: argparse.Namespace, out: TextIO, err: TextIO) -> int:
         out.write(f"{len(work.jobs)} jobs for {args.target}\n")
         if self.answer:
-            sys.stderr.write("one is missing\n")
-        return int(self.answer)
+            err.write("one is missing\n")
+        return self.answer
 
 
 @pytest.fixture
@@ -353,10 +351,12 @@ def test_exported_files_are_compared_with_the_code(shop: Shell, export: FakeExpo
     export.answer = 1
     found = only(shop, "export")
     assert found["text"] == "vercel.json is not in step with the code\none is missing"
-    assert found["fix"] == "afterwork export vercel"
-    export.answer = ValueError("no url")
+    assert found["fix"] == "afterwork export vercel --write"
+    export.answer = 2
     found = only(shop, "export")
-    assert (found["verdict"], "no url" in found["text"]) == ("note", True)
+    assert found["verdict"] == "note"
+    assert found["text"] == "vercel.json could not be compared: one is missing"
+    assert "AFTERWORK_URL" in found["fix"]
 
 
 def test_export_is_wired(shop: Shell, export: FakeExport) -> None:
@@ -364,6 +364,8 @@ def test_export_is_wired(shop: Shell, export: FakeExport) -> None:
     assert (done.code, done.out) == (0, "4 jobs for vercel\n")
     export.answer = 1
     assert shop("export", "vercel", "--check").code == 1
+    assert "--app MODULE:NAME" in shop("export", "--help").out
+    assert "export" in shop("--help").out
 
 
 def test_without_exporters_there_is_no_such_command(

@@ -199,21 +199,17 @@ def test_tables_are_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
     stream = Terminal()
-    out = Output(data=stream)
+    monkeypatch.setattr(sys, "stdout", stream)
+    out = Output()
     out.table(("A", "B"), [("x" * 40, ("y" * 30, "red")), ("", ("z", ""))])
     first, second, third = stream.getvalue().splitlines()
-    assert (
-        first
-        == "\033[1mA\033[0m"
-        + " " * 12
-        + "\033[1mB\033[0m"[:0]
-        + first[len("\033[1mA\033[0m") + 12 :]
-    )
+    assert first == "\033[1mA\033[0m" + " " * 12 + "\033[1mB\033[0m"
     assert second == "xxxxxxxx...  \033[31myyyyyyyy...\033[0m"
     assert third.endswith("z")
     monkeypatch.setenv("COLUMNS", "5")
     tiny = Terminal()
-    Output(data=tiny).table(("A",), [("x" * 40,)])
+    monkeypatch.setattr(sys, "stdout", tiny)
+    Output().table(("A",), [("x" * 40,)])
     assert tiny.getvalue().splitlines()[1] == "xxxxx..."
 
 
@@ -229,14 +225,15 @@ def test_colour_rules(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        Output(data=stream).line("x", "red")
+        monkeypatch.setattr(sys, "stdout", stream)
+        Output().line("x", "red")
         assert ("\033" in stream.getvalue()) is coloured
 
 
-def test_a_stream_that_cannot_write_a_character() -> None:
+def test_a_stream_that_cannot_write_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
     raw = io.BytesIO()
-    out = Output(data=io.TextIOWrapper(raw, encoding="ascii"))
-    out.line("caf\u00e9")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="ascii"))
+    Output().line("caf\u00e9")
     assert raw.getvalue() == b"caf\\xe9\n"
     assert plain("a\nb\x1b\u202e") == "a\\nb\\x1b\\u202e"
 
