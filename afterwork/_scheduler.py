@@ -232,6 +232,8 @@ class Shift:
 
     def _fill(self, now: float, states: Mapping[str, JobState] = NO_STATES) -> None:
         """Takes in jobs that were registered since the last time."""
+        if len(self.dispatch.jobs) == len(self._jobs):
+            return  # as nearly always, and each turn asks
         for job in list(self.dispatch.jobs)[len(self._jobs) :]:
             self._jobs.append(job)
             state = states.get(job.name)

@@ -1,4 +1,4 @@
-"""All benchmarks of the after() half, one after the other: `make bench`."""
+"""The benchmarks, one after the other: `make bench`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-QUESTIONS = ["request_overhead", "memory", "import_time", "latency"]
+QUESTIONS = ["request_overhead", "memory", "import_time", "latency", "scheduler"]
 
 print(f"Python {platform.python_version()}, {platform.machine()}", flush=True)
 for question in QUESTIONS:
