@@ -26,7 +26,9 @@ class Parser(argparse.ArgumentParser):
 
     fill: Callable[[argparse.ArgumentParser], object] | None = None
 
-    if not TYPE_CHECKING:  # for type checkers it is what argparse says
+    if TYPE_CHECKING:
+        pass  # it is what argparse says
+    else:
 
         def parse_known_args(self, args=None, namespace=None):
             """Adds what is left to add, then parses."""
