@@ -178,13 +178,18 @@ class Dispatch:
         work.ticket = JobTicket(self, job, occurrence)
         return work
 
+    def occurrence(self, job: Job[..., Any], slot: int) -> Occurrence:
+        """A slot that a sweep found."""
+        caught_up = job.policy.misfire == "all"
+        return Occurrence("schedule", slot=slot, filtered=True, caught_up=caught_up)
+
     def order_slots(self, due: list[tuple[Job[..., Any], list[int]]]) -> list[Work]:
         """Runs for slots that are due. Several of one job go one after the other."""
         works: list[Work] = []
         for job, slots in due:
             last: JobTicket | None = None
             for slot in slots:
-                work = self.order(job, Occurrence("schedule", slot=slot, filtered=True))
+                work = self.order(job, self.occurrence(job, slot))
                 ticket: Any = work.ticket
                 ticket.behind, last = last, ticket
                 works.append(work)

@@ -6,7 +6,7 @@ before a job's first registration were never due.
 
 from __future__ import annotations
 
-from . import _events, _slots
+from . import _catch_up, _events, _slots
 from ._ids import run_id
 from ._outcome import Outcome
 from ._store import RunRecord
@@ -32,9 +32,9 @@ def sweep(dispatch: Dispatch, now: float) -> list[tuple[Job[..., Any], list[int]
         schedule, state = job.schedule, states.get(job.name)
         if schedule is not None and state is not None:
             slots = plan(job, schedule, since(state), now)
-            miss(dispatch, job, slots)
-            if slots.run:
-                due.append((job, slots.run))
+            run = settle(dispatch, job, slots)
+            if run:
+                due.append((job, run))
     return due
 
 
@@ -53,8 +53,9 @@ def plan(job: Job[..., Any], schedule: Schedule, since: float, now: float) -> Pl
     return found
 
 
-def miss(dispatch: Dispatch, job: Job[..., Any], plan: Plan) -> None:
-    """Records what was missed, and says so. Blocks; raises `StoreError`."""
+def settle(dispatch: Dispatch, job: Job[..., Any], plan: Plan) -> list[int]:
+    """Records what was missed, and says so. Returns what is to run here, the oldest first. Blocks;
+    raises `StoreError`."""
     for slot in plan.missed:
         _miss(dispatch, dispatch.store(), job, slot)
     if plan.dropped:
@@ -66,6 +67,10 @@ def miss(dispatch: Dispatch, job: Job[..., Any], plan: Plan) -> None:
             slots=plan.dropped,
             note="these passed before those that are recorded as missed, and have no record",
         )
+    if job.policy.misfire != "all":
+        return plan.run
+    ttl = dispatch.lease_seconds
+    return _catch_up.take(dispatch.store(), job.name, plan.run, dispatch.worker, ttl)
 
 
 def grace_of(job: Job[..., Any], schedule: Schedule, now: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from . import _events
+from . import _catch_up, _events
 from ._every import Every
 from ._job import Job
 from ._job_policy import JobPolicy
@@ -36,14 +36,16 @@ class Housekeeping:
         self._pruned_slot = _hour(dispatch.clock.now())  # not at every start of every worker
         self._beat_at: float | None = None
 
-    async def turn(self, loop: Loop, now: float) -> None:
-        """Does what is due; usually nothing."""
+    async def turn(self, loop: Loop, now: float) -> list[str]:
+        """Does what is due; usually nothing. Returns the jobs whose missed slots nobody goes on to
+        make up for."""
+        left: list[str] = []
         dispatch = self.dispatch
         monotonic = dispatch.clock.monotonic()
         if self._beat_at is None or monotonic - self._beat_at >= BEAT_SECONDS:
             self._beat_at = monotonic
             try:
-                await dispatch.ask(loop, self._beat)
+                left = await dispatch.ask(loop, self._beat)
             except StoreError as error:
                 dispatch.notices.say_each_minute(
                     "store.error", _events.ERROR, error, doing="take down a heartbeat"
@@ -52,6 +54,7 @@ class Housekeeping:
         if slot > self._pruned_slot:
             self._pruned_slot = slot
             dispatch.launch(self._prune_job, [Occurrence("schedule", slot=slot)], loop)
+        return left
 
     def sign_off(self) -> None:
         """The scheduler stops on purpose: nobody has to miss it."""
@@ -66,11 +69,12 @@ class Housekeeping:
 
         dispatch.pipeline.admission.threads.submit(forget, None)
 
-    def _beat(self) -> None:
+    def _beat(self) -> list[str]:
         store = self.dispatch.store()
         beat = json.dumps({"at": store.now(), "period_seconds": BEAT_SECONDS})
         store.put(BEAT_PREFIX + self.dispatch.worker, beat, ttl=BEAT_KEPT_SECONDS)
         self.dispatch.reap()
+        return _catch_up.left(store)
 
     def _prune(self) -> int:
         """Deletes old records, and claims that no longer count."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _check, _durations
+from . import _check, _durations, _slots
 from ._between import Between
 from ._options import Options
 from .errors import InvalidJobError, InvalidOptionError, UnknownOptionError
@@ -97,6 +97,9 @@ class JobPolicy:
         self.grace = None if get("grace") is None else _seconds("grace", get("grace"))
         """Seconds that a slot may be late; None for the default."""
         self.jitter = _seconds("jitter", get("jitter", 0), zero=True)
+        if schedule is not None and self.jitter >= (gap := _slots.shortest(schedule)):
+            # The next slot would be due before this one starts.
+            raise InvalidOptionError("jitter", f"less than the {gap} s between slots", self.jitter)
         self.when: Callable[[], object] | None = _check.optional_callable("when", get("when"))
         self.environments = _texts("environments", get("environments", ()))
         between = get("between")

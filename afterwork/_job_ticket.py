@@ -17,7 +17,7 @@ import time
 from dataclasses import replace
 from threading import Lock
 
-from . import _events, _slots
+from . import _catch_up, _events, _slots
 from ._outcome import Outcome
 from ._store import LEASE_LOST, MAX_ERROR_LENGTH, RunRecord
 from ._ticket import GO, Verdict
@@ -58,6 +58,7 @@ class Occurrence:
         "again",
         "attempt",
         "caller",
+        "caught_up",
         "delivery",
         "filtered",
         "payload",
@@ -77,6 +78,7 @@ class Occurrence:
         reopens: bool = False,
         filtered: bool = False,
         again: bool = False,
+        caught_up: bool = False,
         payload: object = None,
     ) -> None:
         self.trigger: Literal["after", "schedule", "http", "manual", "retry"] = trigger
@@ -90,6 +92,8 @@ class Occurrence:
         """Whether pause, environment, time of day and `when` hold for it."""
         self.again = again
         """Whether it makes up for a slot that has a record already, of a pause."""
+        self.caught_up = caught_up
+        """Whether it may be one of several slots that are made up for one after the other."""
         self.payload = payload
 
     @property
@@ -258,6 +262,9 @@ class JobTicket:
             # What is not to run now is not made a next attempt: nobody would end it.
             reopen=occurrence.reopens and reason is None,
         )
+        if occurrence.caught_up and occurrence.slot is not None:
+            dispatch, slot = self.dispatch, occurrence.slot
+            _catch_up.done(store, self.job.name, slot, dispatch.worker, dispatch.lease_seconds)
         if not claim.mine:
             self.status, self.first = "duplicate", claim.run
             return Verdict(outcome=Outcome.SKIPPED, reason=f"a duplicate of run {claim.run.id}")
@@ -296,6 +303,9 @@ class JobTicket:
     def _overlap(self, store: Store, run: RunRecord, holder: str) -> Verdict:
         """Another run of the job is on its way."""
         job = self.job
+        if job.policy.overlap == "skip" and self.occurrence.caught_up:
+            self._keep()  # the slot before it, in whatever process: this one has its turn, too
+            return Verdict(wait=self._next_poll())
         if job.policy.overlap == "skip":
             reason = f"run {holder} is still running"
             self._record_end(Outcome.SKIPPED, reason=reason)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import heapq
 
-from . import _due, _events, _slots
+from . import _catch_up, _due, _events, _slots
 from ._clock import MAX_SLEEP_SECONDS
 from ._housekeeping import Housekeeping
 from ._job_ticket import Occurrence
@@ -201,7 +201,18 @@ class Shift:
                 await self._safely(self._fire(slot, number, now))
         if self.on:
             self._fill(now)
-            await self.housekeeping.turn(self.loop, now)
+            for name in await self.housekeeping.turn(self.loop, now):
+                await self._take_over(name)
+
+    async def _take_over(self, name: str) -> None:
+        """Goes on with the missed slots of a job that another process had begun to make up for."""
+        dispatch = self.dispatch
+        if name in dispatch.jobs:
+            store, ttl = dispatch.store(), dispatch.lease_seconds
+            slots = await dispatch.ask(
+                self.loop, lambda: _catch_up.take(store, name, [], dispatch.worker, ttl)
+            )
+            self._begin(dispatch.jobs.get(name), slots)
 
     def _take(self, now: float) -> list[tuple[int, int]]:
         """The slots that have come, with the numbers of their jobs, taken out of the heap."""
@@ -221,14 +232,18 @@ class Shift:
         # With jitter the newest of them may not have its turn yet; who comes twice is a duplicate.
         self._plan(number, max(slot, now - jitter) if passed else slot)
         if not passed and now - slot <= MIN_GRACE_SECONDS + jitter:
-            self._begin(job, [slot])
+            occurrence = Occurrence("schedule", slot=slot, filtered=True)
+            self.dispatch.launch(job, [occurrence], self.loop)
             return
         plan = _due.plan(job, schedule, slot - 1, now)
+        slots = plan.run
         try:
-            await self.dispatch.ask(self.loop, lambda: _due.miss(self.dispatch, job, plan))
+            slots = await self.dispatch.ask(
+                self.loop, lambda: _due.settle(self.dispatch, job, plan)
+            )
         except StoreError as error:
             self._say(error, "take down what was missed")
-        self._begin(job, plan.run)
+        self._begin(job, slots)
 
     def _fill(self, now: float, states: Mapping[str, JobState] = NO_STATES) -> None:
         """Takes in jobs that were registered since the last time."""
@@ -249,7 +264,7 @@ class Shift:
             heapq.heappush(self._heap, (at, slot, number))
 
     def _begin(self, job: Job[..., Any], slots: list[int]) -> None:
-        occurrences = [Occurrence("schedule", slot=slot, filtered=True) for slot in slots]
+        occurrences = [self.dispatch.occurrence(job, slot) for slot in slots]
         self.dispatch.launch(job, occurrences, self.loop, lambda: self.on)
 
     def _say(self, error: StoreError, doing: str) -> None:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from ._instants import EPOCH, ONE_SECOND
 
@@ -21,6 +22,10 @@ MAX_GRACE_SECONDS = 3600
 MAX_EARLY_SECONDS = 5
 MOST_CAUGHT_UP = 100
 """How many missed slots `misfire="all"` runs at most."""
+
+
+SAMPLES = 50
+MAX_GAP_SECONDS = 366 * 86_400
 
 
 class Plan:
@@ -53,6 +58,13 @@ def interval(schedule: Schedule, instant: float) -> float:
     last = at_or_before(schedule, instant)
     following = after(schedule, instant)
     return float("inf") if last is None or following is None else float(following - last)
+
+
+def shortest(schedule: Schedule) -> int:
+    """The shortest time between two slots, as far as some that lie ahead tell."""
+    times = [_seconds(time) for time in schedule.upcoming(SAMPLES, datetime.now(UTC))]
+    gaps = [b - a for a, b in pairwise(times) if a is not None and b is not None]
+    return min(gaps, default=MAX_GAP_SECONDS)
 
 
 def grace(schedule: Schedule, instant: float) -> float:

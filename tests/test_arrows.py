@@ -39,7 +39,7 @@ LADDER = [
     {"_local_steps", "_sqlite_file", "_sqlite_tables"},
     {"_local_store"},
     {"_store_memory", "_store_sqlite", "stores", "verify"},
-    {"_cron", "_every", "_slots", "_between", "_stores"},
+    {"_cron", "_every", "_slots", "_between", "_stores", "_catch_up"},
     {"_options", "_detect", "_settings", "_work", "_ticket", "_notices", "_keeper"},
     {"_job_policy"},
     {"_job"},

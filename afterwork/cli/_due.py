@@ -59,12 +59,10 @@ def run(args: argparse.Namespace, out: Output) -> int:
         await asyncio.gather(*(run_slots(job, slots, loop) for job, slots in due))
 
     async def run_slots(job: Job[..., Any], slots: list[int], loop: Loop) -> None:
-        from .._job_ticket import Occurrence
-
         for slot in slots:
             if here.stopping:
                 return
-            work = dispatch.order(job, Occurrence("schedule", slot=slot, filtered=True))
+            work = dispatch.order(job, dispatch.occurrence(job, slot))
             await here.see(work, loop)
             works.append(work)
             if not out.json:

@@ -361,3 +361,11 @@ def test_an_app_may_have_no_jobs() -> None:
 
     assert work.jobs == []
     assert len(work.dispatch.jobs) == 0
+
+
+@pytest.mark.parametrize("jitter", ["1h", "2h", 3600])
+def test_jitter_is_shorter_than_the_interval(jitter: Any) -> None:
+    """Or the next slot would be due before this one has started."""
+    with pytest.raises(InvalidOptionError, match="less than the 3600 s between slots"):
+        new_work().cron("0 * * * *", jitter=jitter)
+    new_work().cron("0 0 29 2 *", jitter="7d")

@@ -122,6 +122,56 @@ async def test_catching_up_with_all_is_capped(caplog: Any) -> None:
     assert fields(caplog, "schedule.dropped")["slots"] == 50
 
 
+@pytest.mark.parametrize("takes_over", ["at its start", "while it runs"])
+async def test_what_was_left_to_make_up_for_is_not_forgotten(takes_over: str) -> None:
+    """F2, F3: newer slots are claimed while `all` works through the old ones. If the process ends
+    then, another goes on with the rest; two at once leave each other alone."""
+    clock = FakeClock(at("2026-03-10 09:10"))
+    store = MemoryStore(clock=clock)
+    go = asyncio.Event()
+    ran: list[int] = []
+
+    def start(blocks: bool) -> Afterwork:
+        work = new_work(store=store, clock=clock, grace=0, lease=1800)
+
+        @work.cron(HOUR, misfire="all")
+        async def job() -> None:
+            slot = current_run().scheduled_for
+            assert slot is not None
+            ran.append(slot.hour)
+            if blocks:
+                await go.wait()
+
+        return work
+
+    async with lifespan(start(False).wrap(answering(lambda: None))):
+        await until(lambda: clock._sleepers)
+    clock.advance(3 * 3600 + 40 * 60)
+    second = start(False)
+    async with lifespan(start(True).wrap(answering(lambda: None))):
+        await until(lambda: ran == [10])
+        if takes_over == "while it runs":
+            wrapped = lifespan(second.wrap(answering(lambda: None)))
+            await wrapped.__aenter__()
+            await until(lambda: len(clock._sleepers) == 2)
+            assert ran == [10]
+        clock.advance(15 * 60)  # 13:00 is due, and gets in line
+        await until(lambda: store.notes("catch-up:")["catch-up:job"].count(",") == 2)
+    go.set()
+    clock.advance(1801)
+    if takes_over == "while it runs":
+        await clock.elapse(30 * 60)  # it looks after that when it next wakes up
+        await until(lambda: ran == [10, 14, 11, 12, 13])
+        await wrapped.__aexit__(None, None, None)
+    else:
+        async with lifespan(second.wrap(answering(lambda: None))):
+            await until(lambda: ran == [10, 11, 12, 13])
+    await drain()
+    assert store.notes("catch-up") == {}
+    states = {run.slot: run.state for run in store.runs(job="job")}
+    assert sorted(states.values()) == ["cancelled", *["succeeded"] * (len(ran) - 1)]
+
+
 async def test_the_first_deploy_catches_nothing_up() -> None:
     """F4: slots from before a job's registration were never due."""
     work = new_work()
