@@ -64,7 +64,7 @@ async def serving(work: Afterwork) -> AsyncIterator[None]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - the loop's turns are what is measured
+        while not condition():
             await asyncio.sleep(0)
 
 
