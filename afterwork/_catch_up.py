@@ -24,7 +24,8 @@ def take(store: Store, job: str, slots: list[int], worker: str, ttl: float) -> l
     note = store.get(LEFT_PREFIX + job)
     if note is None and len(slots) < 2:
         return slots
-    left = sorted({*slots, *([] if note is None else json.loads(note))})
+    before: list[int] = [] if note is None else json.loads(note)
+    left = sorted({*slots, *before})
     store.put(LEFT_PREFIX + job, json.dumps(left))
     return left if store.add(BY_PREFIX + job, worker, ttl=ttl) else []
 

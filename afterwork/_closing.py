@@ -19,6 +19,7 @@ from ._work import DONE, QUEUED
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from ._loop import Loop, Signal
     from ._pipeline import Pipeline
@@ -126,9 +127,8 @@ async def close(pipeline: Pipeline, loop: Loop, grace: float) -> None:
 
 async def _flush(pipeline: Pipeline, loop: Loop) -> None:
     """Lets reporters send what they still have."""
-    flushes = [
-        reporter.flush for reporter in pipeline.settings.reporters if hasattr(reporter, "flush")
-    ]
+    reporters: tuple[Any, ...] = pipeline.settings.reporters
+    flushes = [reporter.flush for reporter in reporters if hasattr(reporter, "flush")]
     if not flushes:
         return
     flushed = loop.signal()

@@ -54,8 +54,8 @@ class Job(Base["P", "R"]):
         if not callable(inner):
             raise InvalidJobError(f"a job is a function; it was given {inner!r}")
         _kinds.kind_of(inner)
-        self.fn: Callable[P, R] = inner
-        self.__wrapped__ = inner
+        self.__wrapped__: Any = inner
+        self.fn: Callable[P, R] = self.__wrapped__
         self.name = name or policy.name or check_name(getattr(inner, "__name__", None))
         """What names it in URLs, logs and records."""
         self.description: str = (getattr(inner, "__doc__", None) or "").strip()

@@ -148,10 +148,10 @@ async def test_what_was_left_to_make_up_for_is_not_forgotten(takes_over: str) ->
         await until(lambda: clock._sleepers)
     clock.advance(3 * 3600 + 40 * 60)
     second = start(False)
+    wrapped = lifespan(second.wrap(answering(lambda: None)))
     async with lifespan(start(True).wrap(answering(lambda: None))):
         await until(lambda: ran == [10])
         if takes_over == "while it runs":
-            wrapped = lifespan(second.wrap(answering(lambda: None)))
             await wrapped.__aenter__()
             await until(lambda: len(clock._sleepers) == 2)
             assert ran == [10]
@@ -164,7 +164,7 @@ async def test_what_was_left_to_make_up_for_is_not_forgotten(takes_over: str) ->
         await until(lambda: ran == [10, 14, 11, 12, 13])
         await wrapped.__aexit__(None, None, None)
     else:
-        async with lifespan(second.wrap(answering(lambda: None))):
+        async with wrapped:
             await until(lambda: ran == [10, 11, 12, 13])
     await drain()
     assert store.notes("catch-up") == {}
