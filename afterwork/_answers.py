@@ -57,6 +57,13 @@ class Answer:
         await send({"type": "http.response.body", "body": body})
 
 
+class Refused(Exception):
+    """Ends a request with an answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+
+
 def ended(work: Work, ticket: JobTicket, call: Call) -> Answer:
     """The answer about a run that is over."""
     outcome = work.outcome

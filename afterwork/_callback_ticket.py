@@ -4,8 +4,8 @@ say in whether they run."""
 from __future__ import annotations
 
 from . import _events
-from ._job_ticket import describe
 from ._outcome import Outcome
+from ._run_record import describe
 from ._store import RunRecord
 from ._ticket import GO
 

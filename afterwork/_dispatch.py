@@ -8,23 +8,22 @@
 
 from __future__ import annotations
 
-import time
 from contextvars import copy_context
-from threading import RLock
 
 from . import _check, _closing, _events, _kinds, _report, _slots
 from ._callback_ticket import CallbackTicket
 from ._current import current_exchange
 from ._instants import second_after
-from ._job_ticket import STOP_PREFIX, TRIGGERS, JobTicket, Occurrence
+from ._job_ticket import STOP_PREFIX, JobTicket
 from ._jobs import Jobs
 from ._keeper import Keeper
 from ._loop import current_loop
+from ._occurrence import TRIGGERS, Occurrence
+from ._open_store import OpenStore
 from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
 from ._work import DONE, Work
-from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,22 +32,18 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._clock import Clock
-    from ._exchange import Exchange
     from ._job import Job
-    from ._job_ticket import Trigger
-    from ._loop import Loop, Signal
+    from ._loop import Loop
     from ._notices import Notices
+    from ._occurrence import Trigger
     from ._pipeline import Pipeline
     from ._store import RunRecord, Store
-    from ._ticket import Verdict
 
     T = TypeVar("T")
 
 RENEWALS_PER_LEASE = 3
 MIN_KEEP_SECONDS = 86_400.0
 MAX_KEEP_SECONDS = 366 * 86_400.0
-REOPEN_SECONDS = 1.0
-"""How long a store that could not be opened is left alone."""
 
 
 class Dispatch:
@@ -63,10 +58,7 @@ class Dispatch:
         self.runs_without_store = settings.on_store_error == "run"
         self._keeper = Keeper(settings.lease / RENEWALS_PER_LEASE)
         self._kept: dict[JobTicket, None] = {}
-        self._store: Store | None = settings.store
-        self._registered: int | None = None
-        self._opening = RLock()
-        self._failed: tuple[float, StoreError] | None = None
+        self._stores = OpenStore(settings.store, self.jobs)
         pipeline.ticket_for = CallbackTicket(self).give_to
         pipeline.dispatch = self
 
@@ -96,37 +88,17 @@ class Dispatch:
     # -- the store
 
     def chosen_store(self) -> Store:
-        """The store, which may not be open. Makes the default one where none was given."""
-        with self._opening:
-            if self._store is None:
-                from ._stores import default_store
+        """The store, which may not be open."""
+        return self._stores.chosen()
 
-                self._store = default_store()
-            return self._store
+    def store(self) -> Store:
+        """The store, open, with all jobs registered. May block. Raises `StoreError`."""
+        return self._stores.opened()
 
     @property
     def blocks(self) -> bool:
         """Whether the store may block, so that it is asked in a thread."""
-        return self._store is None or getattr(self._store, "blocks", True)
-
-    def store(self) -> Store:
-        """The store, open, with all jobs registered. May block. Raises `StoreError`."""
-        if self._registered == len(self.jobs):
-            return self.chosen_store()
-        with self._opening:
-            if self._failed is not None and time.monotonic() - self._failed[0] < REOPEN_SECONDS:
-                raise self._failed[1]
-            count = len(self.jobs)
-            try:
-                store = self.chosen_store()
-                store.open()
-                store.register([job.name for job in self.jobs])
-            except StoreError as error:
-                self._failed = (time.monotonic(), error)
-                raise
-            self._failed = None
-            self._registered = count
-            return store
+        return self._stores.blocks
 
     def look_at_store(self) -> None:
         """Opens the store while the app starts, so that a wrong one shows then and not at night."""
@@ -278,42 +250,6 @@ class Dispatch:
                 lambda: _closing.cut(self.pipeline, queue, "cancelled by the server"),
             )
 
-    async def see_all_through(self, works: list[Work], loop: Loop, deadline: float | None) -> None:
-        """Begins several runs at once and waits until all are over."""
-        if loop.detaches:
-            for work in works:
-                self.begin(work, loop, deadline)
-            for work in works:
-                await self.see_through(work, loop)
-        elif works:  # there a drain has the loop for itself, so all share one queue
-            queue = works[0].queue
-            self.pipeline.queues[queue] = None
-            for work in works:
-                work.queue = queue
-                queue.add(work)
-            self.pipeline.begin(queue, loop, deadline)
-            await self.see_through(works[0], loop)
-
-    async def serve(
-        self,
-        now: list[Work],
-        later: list[Work],
-        exchange: Exchange,
-        loop: Loop,
-        deadline: float | None,
-    ) -> list[Work]:
-        """Runs some and waits until they are over; lets others go after the response to this
-        request. Returns those of the others that may not go, and are over.
-
-        All are under way before anything is waited for: a caller that leaves costs none its run.
-        """
-        decided, refused = self._accept(later, exchange, loop)
-        await self.see_all_through(now, loop, deadline)
-        await decided.wait(None)
-        for work in refused:
-            await self.see_through(work, loop)
-        return refused
-
     async def ask(self, loop: Loop, call: Callable[[], T]) -> T:
         """Calls what asks the store, in a thread. What it raises is raised here."""
         if not self.blocks:
@@ -339,58 +275,6 @@ class Dispatch:
     async def ask_here(self, call: Callable[[], T]) -> T:
         """As `ask`, on the loop that runs here."""
         return await self.ask(_running_loop(), call)
-
-    def _accept(
-        self, works: list[Work], exchange: Exchange, loop: Loop
-    ) -> tuple[Signal, list[Work]]:
-        """Decides which runs may go, and lets those go after the response. Returns what is set once
-        it is decided, and a list in which there are then those that may not.
-
-        On trio nothing can be decided outside a drain, so there it is decided after the response.
-        """
-        decided = loop.signal()
-        verdicts: dict[Work, Verdict] = {}
-        refused: list[Work] = []
-
-        def decide(work: Work, verdict: Verdict) -> None:
-            verdicts[work] = verdict
-            if len(verdicts) == len(works):
-                # Not one by one: in a request whose callbacks take turns their order counts.
-                for each in works:
-                    if not self._let_go(each, exchange, loop, verdicts[each]):
-                        refused.append(each)
-                decided.set()
-
-        for work in works:
-            if loop.detaches:
-                work.queue.loop = loop
-                self.pipeline.queues[work.queue] = None  # so that a shutdown waits for it
-                self.pipeline.admission.decide(work, decide)
-            else:
-                self._join(work, exchange)
-        if not works or not loop.detaches:
-            decided.set()
-        return decided, refused
-
-    def _let_go(self, work: Work, exchange: Exchange, loop: Loop, verdict: Verdict) -> bool:
-        """Puts a run where it goes on; returns whether it may go at all."""
-        queue = work.queue
-        if verdict.outcome is not None:
-            self.begin(work, loop, None)
-            return False
-        if exchange.finished:  # the client left while the store was asked
-            self.begin(work, loop, None)
-        else:
-            self._join(work, exchange)
-            self.pipeline.forget(queue)
-        return True
-
-    def _join(self, work: Work, exchange: Exchange) -> None:
-        """Makes a run one of the callbacks of a request that is not over."""
-        work.queue = exchange.pipeline.queue_of(exchange)
-        work.exchange = exchange
-        work.context.run(current_exchange.set, exchange)  # what it queues is this request's too
-        work.queue.add(work)
 
     # -- runs that are under way
 

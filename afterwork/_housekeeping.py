@@ -9,7 +9,7 @@ from . import _catch_up, _events
 from ._every import Every
 from ._job import Job
 from ._job_policy import JobPolicy
-from ._job_ticket import Occurrence
+from ._occurrence import Occurrence
 from .errors import StoreError
 
 TYPE_CHECKING = False

@@ -18,26 +18,25 @@ from dataclasses import replace
 from threading import Lock
 
 from . import _catch_up, _events, _slots
+from ._occurrence import short
 from ._outcome import Outcome
-from ._store import LEASE_LOST, MAX_ERROR_LENGTH, RunRecord
+from ._run_record import describe, write_end
+from ._store import LEASE_LOST, RunRecord
 from ._ticket import GO, Verdict
 from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, Literal, TypeAlias
+    from typing import Any
 
     from ._dispatch import Dispatch
     from ._job import Job
+    from ._occurrence import Occurrence, Trigger
     from ._store import Store
     from ._work import Work
 
-    Trigger: TypeAlias = Literal["after", "schedule", "http", "manual", "retry"]
-
 ENTER_TRIES = 3
 """How often the store is asked before it counts as down."""
-FINISH_TRIES = 4
 PAUSE_SECONDS = 0.2
 """Between two tries; it doubles."""
 FIRST_POLL_SECONDS = 0.05
@@ -46,64 +45,6 @@ REPLACED = "replaced by run"
 """Begins the reason of a run that had to make way for a newer one."""
 STOP_PREFIX = "stop:"
 """Notes of the store under this and a run's id ask that run to end; their text is the reason."""
-
-
-TRIGGERS: tuple[Trigger, ...] = ("after", "schedule", "http", "manual", "retry")
-
-
-class Occurrence:
-    """What set a run off."""
-
-    __slots__ = (
-        "again",
-        "attempt",
-        "caller",
-        "caught_up",
-        "delivery",
-        "filtered",
-        "payload",
-        "reopens",
-        "slot",
-        "trigger",
-    )
-
-    def __init__(
-        self,
-        trigger: Literal["after", "schedule", "http", "manual", "retry"],
-        *,
-        slot: int | None = None,
-        delivery: str | None = None,
-        caller: str = "",
-        attempt: int | None = None,
-        reopens: bool = False,
-        filtered: bool = False,
-        again: bool = False,
-        caught_up: bool = False,
-        payload: object = None,
-    ) -> None:
-        self.trigger: Literal["after", "schedule", "http", "manual", "retry"] = trigger
-        self.slot = slot
-        self.delivery = delivery
-        self.caller = caller
-        self.attempt = attempt
-        self.reopens = reopens
-        """Whether coming again after a failure makes it the next attempt."""
-        self.filtered = filtered
-        """Whether pause, environment, time of day and `when` hold for it."""
-        self.again = again
-        """Whether it makes up for a slot that has a record already, of a pause."""
-        self.caught_up = caught_up
-        """Whether it may be one of several slots that are made up for one after the other."""
-        self.payload = payload
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """What makes it the same as another. The delivery comes first: one that comes again hours
-        later is the run that it was, and not one of the slot which is on then."""
-        slot = () if self.slot is None else (f"slot:{self.slot}{':again' * self.again}",)
-        if self.delivery is None:
-            return slot
-        return (f"delivery:{self.caller}:{_short(self.delivery)}", *slot)
 
 
 class JobTicket:
@@ -170,7 +111,7 @@ class JobTicket:
         return self.dispatch.blocks or self.job.policy.when is not None
 
     @property
-    def trigger(self) -> Literal["after", "schedule", "http", "manual", "retry"]:
+    def trigger(self) -> Trigger:
         return self.occurrence.trigger
 
     @property
@@ -249,7 +190,7 @@ class JobTicket:
             trigger=occurrence.trigger,
             state="claimed" if reason is None else Outcome.SKIPPED,
             slot=occurrence.slot,
-            delivery=None if occurrence.delivery is None else _short(occurrence.delivery),
+            delivery=None if occurrence.delivery is None else short(occurrence.delivery),
             attempt=occurrence.attempt or 1,
             worker=self.dispatch.worker,
             reason=reason,
@@ -408,58 +349,9 @@ class JobTicket:
             reason=reason,
             error=None if error is None else describe(error),
         )
-        problem = self._try(lambda: self.dispatch.store().finish(record))
-        if isinstance(problem, Exception):
-            self._report(problem, "record the end of", outcome=str(outcome))
-        elif problem is False:  # nobody answered that before, so it is not our own end
-            _events.emit(
-                _events.WARNING,
-                "run.lease_lost",
-                job=self.job.name,
-                run_id=run.id,
-                outcome=str(outcome),
-                note="somebody else has ended this run's record; its outcome is only here",
-            )
-
-    def _try(self, call: Callable[[], bool]) -> bool | Exception:
-        """The store's answer. After a try that failed nobody knows whether it was written, so then
-        a "no" may well mean that it was."""
-        answer: bool | Exception = False
-        pause = PAUSE_SECONDS
-        left = FINISH_TRIES
-        while True:
-            try:
-                return call() or isinstance(answer, StoreError)
-            except StoreError as error:
-                answer = error
-                left -= 1
-                if not left:
-                    return error
-            except Exception as error:  # no store may raise it, so nobody knows what it means
-                return error
-            time.sleep(pause)
-            pause *= 2
+        write_end(self.dispatch, record)
 
     def _report(self, error: Exception, doing: str, **fields: str) -> None:
         self.dispatch.notices.say_each_minute(
             "store.error", _events.ERROR, error, job=self.job.name, doing=doing, **fields
         )
-
-
-def describe(error: BaseException) -> str:
-    """An error as records keep it: class and text, not too long."""
-    try:
-        text = str(error)
-    except Exception:
-        text = "(its text cannot be had)"
-    name = type(error).__qualname__
-    return (f"{name}: {text}" if text else name)[:MAX_ERROR_LENGTH]
-
-
-def _short(delivery: str) -> str:
-    """A delivery's id, or what stands for a very long one."""
-    if len(delivery) <= 200:
-        return delivery
-    from hashlib import sha256
-
-    return "sha256:" + sha256(delivery.encode("utf-8", "surrogatepass")).hexdigest()

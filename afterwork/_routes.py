@@ -12,19 +12,20 @@ from __future__ import annotations
 from urllib.parse import parse_qsl
 
 from . import _answers, _arguments, _callers, _check, _due, _events, _health, _slots
-from ._answers import NO_FAILURES, Answer
+from ._answers import NO_FAILURES, Answer, Refused
 from ._callers import BadCallError, Call
 from ._current import current_exchange
 from ._drain import deadline
-from ._job_ticket import Occurrence
+from ._gate import Gate
 from ._loop import current_loop
+from ._occurrence import Occurrence
+from ._request_body import read_body
+from ._serve import serve
 from ._verify import TriggerRequest
 from .errors import (
     InvalidOptionError,
     StoreError,
     UnknownJobError,
-    VerificationError,
-    VerifierUnavailableError,
 )
 
 TYPE_CHECKING = False
@@ -41,18 +42,9 @@ if TYPE_CHECKING:
     from ._work import Work
 
 MODES = ("wait", "accept")
-BODY_SECONDS = 30.0
-"""How long a caller may take to send its body."""
 MAX_FIELDS = 50
 """How many fields of a query are read."""
 PAGES = ("health", "jobs", "tick")
-
-
-class Refused(Exception):
-    """Ends a request with an answer."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
 
 
 class Routes:
@@ -70,13 +62,18 @@ class Routes:
     ) -> None:
         self._dispatch = dispatch
         self._private = _check.flag("private", private)
-        self._verifiers = _verifiers(verify, private)
+        self._gate = Gate(verify, private, dispatch.notices)
         self._mode = _check.choice("mode", mode, MODES)
         self._max_body = _check.count("max_body", max_body)
         self._app = wrap(self._serve)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._app(scope, receive, send)
+
+    @property
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """Of which one has to be content."""
+        return self._gate.verifiers
 
     def beside(self, app: ASGIApp, path: str) -> ASGIApp:
         """An app that serves this route under `path` and everything else, the lifespan included,
@@ -97,7 +94,7 @@ class Routes:
         return both
 
     def __repr__(self) -> str:
-        names = ", ".join(each.name for each in self._verifiers) or "private"
+        names = ", ".join(each.name for each in self.verifiers) or "private"
         return f"<Routes {names}>"
 
     # -- one request
@@ -131,7 +128,7 @@ class Routes:
         allowed = self._methods(name)
         if scope["method"] not in allowed:
             raise Refused(Answer(405, "method_not_allowed", {"Allow": ", ".join(allowed)}))
-        request = TriggerRequest(scope, await self._read(scope, receive, loop))
+        request = TriggerRequest(scope, await read_body(scope, receive, loop, self._max_body))
         if name == "health":
             return await self._health(request, loop)
         if self._private:
@@ -139,7 +136,7 @@ class Routes:
             name = name or schedule
             query = _query(scope)
         else:
-            await self._verify(request)
+            await self._gate.verify(request)
             query = _query(scope)
             call = _callers.identify(request, query)
         if name == "jobs":
@@ -157,65 +154,6 @@ class Routes:
         if name in ("health", "jobs"):
             return ("GET",)
         return ("POST",) if self._private else ("GET", "POST")
-
-    async def _read(self, scope: Scope, receive: Receive, loop: Loop) -> bytes:
-        chunks: list[bytes] = []
-
-        async def read() -> None:
-            size = 0
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    if size < expected:
-                        raise Refused(Answer(400, "incomplete"))
-                    return  # it said all that it had to say
-                chunk = bytes(message.get("body", b""))
-                size += len(chunk)
-                if size > self._max_body:
-                    raise Refused(Answer(413, "too_large"))
-                chunks.append(chunk)
-                if not message.get("more_body", False):
-                    return
-
-        expected = _length(TriggerRequest(scope))
-        if expected != float("inf") and expected > self._max_body:
-            raise Refused(Answer(413, "too_large"))
-        in_time = await loop.limit(read(), BODY_SECONDS)
-        if not in_time:
-            raise Refused(Answer(408, "too_slow"))
-        return b"".join(chunks)
-
-    # -- proof
-
-    async def _verify(self, request: TriggerRequest) -> None:
-        """Raises `Refused` unless one verifier is content."""
-        reasons: list[str] = []
-        kinds: list[str] = []
-        unavailable = False
-        for verifier in self._verifiers:
-            try:
-                await verifier.verify(request)
-                return
-            except VerificationError as error:
-                reasons.append(f"{verifier.name}: {error}")
-                kinds.append(error.reason)
-            except VerifierUnavailableError as error:
-                unavailable = True
-                self._say("trigger.unavailable", None, verifier=verifier.name, detail=error.detail)
-            except Exception as error:
-                self._say("verifier.failed", error, verifier=verifier.name)
-                reasons.append(f"{verifier.name}: failed")
-        if unavailable:
-            raise Refused(_answers.unavailable())
-        self._dispatch.notices.say_each_minute(
-            "trigger.refused",
-            # A scanner without credentials must not hide the caller whose signature is wrong.
-            kind=" ".join(kinds),
-            path=str(request.scope["path"])[:200],
-            client=request.client,
-            reasons=reasons,
-        )
-        raise Refused(Answer(401, "unauthorized", {"WWW-Authenticate": "Bearer"}))
 
     def _say(self, event: str, error: BaseException | None, **fields: Any) -> None:
         self._dispatch.notices.say_each_minute(event, _events.ERROR, error, **fields)
@@ -281,7 +219,7 @@ class Routes:
         later = [work for work, mode in zip(works, modes, strict=True) if mode == "accept"]
         now = [work for work in works if work not in later]
         end = deadline(exchange, budget=False)
-        refused = await self._dispatch.serve(now, later, exchange, loop, end)
+        refused = await serve(self._dispatch, now, later, exchange, loop, end)
         return [
             _answers.accepted(work, _ticket(work))
             if work in later and work not in refused
@@ -329,41 +267,13 @@ class Routes:
     async def _health(self, request: TriggerRequest, loop: Loop) -> Answer:
         verdict, entries = await self._check(loop)
         code = 200 if verdict == _health.OK else 503
-        if not await self._is_known(request):
+        if not await self._gate.knows(request):
             return Answer(code, verdict)
         return Answer(code, verdict, jobs=entries)
 
     async def _check(self, loop: Loop) -> tuple[str, list[dict[str, Any]]]:
         dispatch = self._dispatch
         return await dispatch.ask(loop, lambda: _health.check(dispatch, dispatch.clock.now()))
-
-    async def _is_known(self, request: TriggerRequest) -> bool:
-        for verifier in self._verifiers:
-            try:
-                await verifier.verify(request)
-                return True
-            except Exception:  # the verdict is for everybody, so nobody is refused
-                continue
-        return False
-
-
-def _verifiers(verify: Any, private: bool) -> tuple[Verifier, ...]:
-    several: tuple[Any, ...] = tuple(verify) if isinstance(verify, (list, tuple)) else (verify,)
-    if verify is None or not several:
-        if private:
-            return ()
-        raise InvalidOptionError(
-            "verify",
-            "a Verifier or a list of them, such as Bearer.from_env('CRON_SECRET'), since nobody "
-            "else may trigger jobs",
-            verify,
-        )
-    if private:
-        raise InvalidOptionError("verify", "left out with private=True", verify)
-    for each in several:
-        if not (hasattr(each, "verify") and hasattr(each, "name")) or isinstance(each, type):
-            raise InvalidOptionError("verify", "a Verifier or a list of them", each)
-    return several
 
 
 def _local_path(scope: Scope) -> str:
@@ -389,14 +299,6 @@ def _may_accept(exchange: Exchange) -> bool:
     """Whether the host can run anything after the response: else a caller has to wait."""
     unavailable = getattr(exchange.host, "unavailable", None)
     return unavailable is None or unavailable(exchange.scope) is None
-
-
-def _length(request: TriggerRequest) -> float:
-    """How many bytes a request says that its body has; infinite where it does not say."""
-    length = request.header("content-length")
-    if length is None:
-        return 0.0 if request.header("transfer-encoding") is None else float("inf")
-    return float(length[:20]) if length.isascii() and length.isdigit() else float("inf")
 
 
 def _query(scope: Scope) -> dict[str, str]:

@@ -18,7 +18,7 @@ import heapq
 from . import _catch_up, _due, _events, _slots
 from ._clock import MAX_SLEEP_SECONDS
 from ._housekeeping import Housekeeping
-from ._job_ticket import Occurrence
+from ._occurrence import Occurrence
 from ._slots import MIN_GRACE_SECONDS
 from .errors import StoreError
 

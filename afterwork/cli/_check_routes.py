@@ -23,7 +23,7 @@ STRANGER = ("203.0.113.7", 40_000)
 
 def points(routes: Routes) -> list[Point]:
     """Its secrets, then the route itself."""
-    found = [point for each in routes._verifiers for point in _secrets(each)]
+    found = [point for each in routes.verifiers for point in _secrets(each)]
     if routes._private:
         found.append(
             Point(

@@ -125,7 +125,7 @@ def _first(runs: list[RunRecord], problem: str) -> RunRecord:
 
 def ended(work: Work) -> dict[str, Any]:
     """A run that ended in this process, for JSON."""
-    from .._job_ticket import describe
+    from .._run_record import describe
 
     ticket: Any = work.ticket
     first = ticket.first
@@ -146,7 +146,7 @@ def ended(work: Work) -> dict[str, Any]:
 
 def first_line(error: BaseException) -> str:
     """An error on one line: class and text."""
-    from .._job_ticket import describe
+    from .._run_record import describe
 
     return plain(describe(error).partition("\n")[0])
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._job import Job
-    from .._job_ticket import Occurrence
     from .._loop import Loop
+    from .._occurrence import Occurrence
     from .._work import Work
     from ._app import Found
     from ._output import Output
@@ -90,7 +90,7 @@ def run_job(args: argparse.Namespace, out: Output) -> int:
 
 def run_again(args: argparse.Namespace, out: Output) -> int:
     """`afterwork retry`."""
-    from .._job_ticket import Occurrence
+    from .._occurrence import Occurrence
 
     found = _app.find(args)
     record = _records.find(found.dispatch.store(), args.id)
@@ -123,7 +123,7 @@ def exit_code(work: Work, *, ok_if_skipped: bool) -> int:
 def _occurrence() -> Occurrence:
     """What sets it off: a person, or Vercel's scheduler."""
     from .._callers import BadCallError, read_instant
-    from .._job_ticket import Occurrence
+    from .._occurrence import Occurrence
 
     slot, delivery = os.environ.get(SLOT), os.environ.get(DELIVERY)
     if not slot and not delivery:

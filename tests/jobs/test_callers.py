@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterwork._callers import BadCallError, Call, identify, identify_dispatch, read_instant
-from afterwork._job_ticket import Occurrence
+from afterwork._occurrence import Occurrence
 from afterwork.verify import TriggerRequest
 
 

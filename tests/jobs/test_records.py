@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from afterwork import AfterMiddleware, MemoryStore, after, current_run
-from afterwork._job_ticket import describe
+from afterwork._run_record import describe
 from tests.jobs.support import Broken, new_work, until
 from tests.support import answering, events
 from tests.support import call as serve

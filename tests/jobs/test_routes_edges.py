@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from afterwork import AfterMiddleware, Bearer, HeaderSecret, current_run
-from afterwork import _routes as routes_module
+from afterwork import AfterMiddleware, Bearer, HeaderSecret, _request_body, current_run
+from afterwork._answers import Refused
 from afterwork.errors import InvalidOptionError, VerificationError, VerifierUnavailableError
 from tests.jobs.support import GOOD, TOKEN, Caller, Token, caller, new_work
 from tests.support import Wire, events, fields, lifespan
@@ -232,7 +232,7 @@ async def test_a_body_that_says_it_is_too_long_is_not_read() -> None:
 
 
 async def test_a_body_that_never_comes_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes_module, "BODY_SECONDS", 0.01)
+    monkeypatch.setattr(_request_body, "SECONDS", 0.01)
     wire = Wire(scope())
 
     async def receive() -> Any:
@@ -253,8 +253,8 @@ async def test_how_long_a_body_may_take_is_the_loops_to_say() -> None:
 
     loop: Any = Impatient()
 
-    with pytest.raises(routes_module.Refused) as caught:
-        await new_work().routes(verify=Token())._read(scope(), Wire({}).receive, loop)
+    with pytest.raises(Refused) as caught:
+        await _request_body.read_body(scope(), Wire({}).receive, loop, 5)
 
     assert caught.value.answer.code == 408
 

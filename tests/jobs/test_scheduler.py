@@ -542,7 +542,7 @@ async def test_it_waits_for_its_store(caplog: Any) -> None:
         await clock.elapse(3)
         assert "store.error" in events(caplog)
         store.down = False
-        work.dispatch._failed = None
+        work.dispatch._stores.failed = None
         await clock.elapse(120)
         await until(lambda: ran)
 

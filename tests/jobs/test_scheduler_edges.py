@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from afterwork import Afterwork, MemoryStore, Run, _housekeeping, _scheduler
-from afterwork._job_ticket import JobTicket, Occurrence
+from afterwork._job_ticket import JobTicket
+from afterwork._occurrence import Occurrence
 from afterwork._sigterm import SigtermGuard
 from afterwork.errors import InvalidJobError, InvalidOptionError, NaiveDatetimeError, RetryLater
 from afterwork.testing import FakeClock, drain
@@ -61,7 +62,7 @@ async def test_a_store_that_is_away_costs_no_more_than_it_has_to(caplog: Any) ->
         await until(lambda: not work.pipeline.queues)
         assert ran == []
         store.down = False
-        work.dispatch._failed = None
+        work.dispatch._stores.failed = None
         await until(lambda: clock._sleepers)
         await clock.elapse(60)
         await until(lambda: ran)

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from afterwork import AfterMiddleware, Afterwork, MemoryStore, SQLiteStore, _dispatch, _stores
+from afterwork import (
+    AfterMiddleware,
+    Afterwork,
+    MemoryStore,
+    SQLiteStore,
+    _open_store,
+    _stores,
+)
 from afterwork.errors import InvalidOptionError, StoreError
 from tests.jobs.support import Broken, caller, new_work, until
 from tests.support import answering, events, fields, lifespan
@@ -131,7 +138,7 @@ async def test_a_store_that_cannot_be_opened_is_left_alone_for_a_moment(
     assert store.calls == 1
 
     store.down = False
-    monkeypatch.setattr(_dispatch, "REOPEN_SECONDS", 0.0)
+    monkeypatch.setattr(_open_store, "REOPEN_SECONDS", 0.0)
     assert work.dispatch.store() is store
 
 
