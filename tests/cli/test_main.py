@@ -255,6 +255,7 @@ def test_times_for_people_and_for_machines() -> None:
 # -- somebody who is new here
 
 
+@pytest.mark.timeout(180)  # some twenty processes, one after the other
 def test_the_first_minutes_of_somebody_new(tmp_path: Path) -> None:
     """From an empty folder with nothing but a FastAPI main.py: each command says what is missing
     and what to do, and in the end it works."""

@@ -79,7 +79,7 @@ def test_e2_the_hobby_plan_runs_once_a_day_at_most() -> None:
 def test_e3_vercel_schedules_in_both_shapes(shape: str) -> None:
     """Zone, numbers, and a jitter of 1 to 15 minutes that is no longer than the interval."""
     app = App().cron("job", "0 9 * * SUN", timezone="Asia/Kolkata", jitter=7200)
-    app.every("often", "2m", jitter="10m").every("plain", "1h")
+    app.every("often", "2m", jitter="90s").every("plain", "1h")
     values = json.loads(text_of(app, "vercel-schedules", "--shape", shape))["schedules"]
     if shape == "array":
         values = {each.pop("name"): each for each in values}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from afterwork._asgi import Message
 
 HOUR = "0 * * * *"
-PATIENCE = 10.0
+PATIENCE = 45.0
 
 
 def on_trio(main: Callable[[], Awaitable[None]]) -> None:
