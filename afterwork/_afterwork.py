@@ -196,7 +196,8 @@ class Afterwork:
             Texts for listing. Default none.
         `timeout`
             Seconds for each attempt, or a text such as `"10m"`; None for no limit. Default: the
-            app's `timeout`.
+            app's `timeout`. A sync job cannot be stopped: it is recorded as timed out, and the next
+            run may start while its thread goes on. Let a long one ask `current_run().remaining()`.
         `retry`
             A `Retry` for attempts within the same run. Default: the app's `retry`.
         `overlap`

@@ -23,6 +23,9 @@ def check(dispatch: Dispatch, now: float) -> tuple[str, list[dict[str, Any]]]:
     """The verdict and one entry per job. Blocks; raises `StoreError`."""
     states = dispatch.store().jobs()
     entries = [entry(job, states.get(job.name), now) for job in dispatch.jobs]
+    for job, each in zip(dispatch.jobs, entries, strict=True):
+        if job.policy.environments and dispatch.environment not in job.policy.environments:
+            each.pop("late", None)  # it is not to run here, so nobody misses it
     store = dispatch.store()
     if _housekeeping.is_stalled(store.notes(_housekeeping.BEAT_PREFIX), store.now()):
         return STALLED, entries

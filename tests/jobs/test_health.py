@@ -147,3 +147,14 @@ def _missed(work: Any) -> Any:
     from afterwork.stores import RunRecord
 
     return RunRecord(id=run_id(), job="job", trigger="schedule", state="missed")
+
+
+async def test_a_job_of_another_environment_is_not_missed_here() -> None:
+    """L5"""
+    work = new_work(at("2026-03-10 09:30"), environment="staging")
+    work.cron("0 * * * *", name="job", environments=["production"])(lambda: None)
+    call = caller(work)
+    await call("/health", "GET")
+    work.pipeline.clock.advance(5 * 3600)  # type: ignore[attr-defined]
+
+    assert (await call("/health", "GET"))[0] == 200
