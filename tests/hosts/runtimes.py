@@ -52,28 +52,29 @@ def _candidates() -> list[str]:
 
 @cache
 def runtime(version: str = NEWEST) -> Path:
-    """A folder for `sys.path` with the runtime, and with Starlette for the app."""
+    """A folder for `sys.path` with the runtime, and with FastAPI for the app."""
     python = interpreter()
+    asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    series = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    packages = (f"vercel-runtime=={version}", "fastapi>=0.115")
     folder = Path(tempfile.gettempdir()) / f"afterwork-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     assert folder.stat().st_uid == os.getuid(), f"{folder} belongs to somebody else"
-    target = folder / f"vercel-runtime-{version}"
+    target = folder / f"vercel-runtime-{version}-fastapi-python-{series}"
     # Test processes run side by side, and one of them installs for all.
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / "done").exists():
             shutil.rmtree(target, ignore_errors=True)
-            _install(python, target, f"vercel-runtime=={version}", "starlette>=0.40")
+            _install(target, series, *packages)
             (target / "done").touch()
     return target
 
 
-def _install(python: str, target: Path, *packages: str) -> None:
-    asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
-    version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+def _install(target: Path, series: str, *packages: str) -> None:
     # The pip of this environment installs for that interpreter, which may have none.
     pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target)]
-    wheels = ["--only-binary=:all:", "--python-version", version]
+    wheels = ["--only-binary=:all:", "--python-version", series]
     done = subprocess.run(
         [*pip, *wheels, *packages], capture_output=True, text=True, timeout=SECONDS
     )

@@ -54,5 +54,5 @@ def test_its_settings_exist() -> None:
 
 def test_every_platform_has_its_section() -> None:
     sections = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    platforms = "Kubernetes Fly Render Heroku Vercel Modal".split()
+    platforms = ["Kubernetes", "Fly", "Render", "Heroku", "Vercel", "Modal"]
     assert {*platforms, "Cloud Run", "Azure Functions"} <= set(sections)

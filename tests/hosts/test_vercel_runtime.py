@@ -16,8 +16,8 @@ from .vercel import ROOT, Function, Unconnected
 APP = Path(__file__).with_name("vercel_app.py")
 PROMPT = 0.02
 """Seconds in which a client has its response."""
-TRIES = 5
-"""The machine may be busy: the best of so many counts."""
+TRIES = 40
+"""The machine may be busy: one of so many has to be that quick."""
 
 versions = pytest.mark.parametrize("version", [NEWEST, OLD])
 
@@ -34,24 +34,23 @@ def test_the_client_is_done_at_once_and_the_function_goes_on_until_the_work_is(
 
         until(lambda: function.frozen, "the function to be frozen")
         done = [line.event for line in function.journal.lines(name="receipt")]
-        best = answer.seconds
-        for _ in range(TRIES):
-            best = min(best, function.call("/?work=letter&seconds=0.1").seconds)
+        prompt = any(
+            function.call("/?work=letter&seconds=0.1").seconds < PROMPT for _ in range(TRIES)
+        )
 
     assert (answer.status, answer.body) == (200, b"thank you\n")
     assert end - answer.at > 0.9
     assert done == ["done", "nested"]
-    assert best < PROMPT
+    assert prompt
 
 
 @versions
 def test_a_request_without_callbacks_ends_with_its_response(tmp_path: Path, version: str) -> None:
     with Function(tmp_path, APP, version=version) as function:
         function.ended(function.call().invocation)
-        answers = [function.call() for _ in range(TRIES)]
-        rest = [function.ended(answer.invocation) - answer.at for answer in answers]
+        answers = (function.call() for _ in range(TRIES))
 
-    assert min(rest) < PROMPT
+        assert any(function.ended(each.invocation) - each.at < PROMPT for each in answers)
 
 
 def test_a_function_in_a_thread_holds_it_too(tmp_path: Path) -> None:
