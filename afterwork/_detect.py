@@ -3,6 +3,9 @@
 The rows are tried in order and the first that fits is taken, so a platform that runs on top of
 another stands before it: Vercel's functions run on Lambda and have its variables too. A row without
 a way to run work after the response says so, with the way out, once when the app starts.
+
+Where a platform tells more than its name, such as a deadline, an integration knows how to ask it.
+It is imported on that platform only.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ VERCEL = HostInfo("vercel", "inline")
 VERCEL_WITHOUT_IPC = HostInfo(
     "vercel",
     "before_end",
-    note="this Vercel runtime freezes the function once the response is out. " + OWN_HOST,
+    note="this Vercel runtime freezes the function once the response is out, so the client waits "
+    'for the work, as with host="before_end". For long work hand it over to a queue.',
 )
 AWS_LAMBDA_MANAGED_INSTANCES = HostInfo("aws-lambda-managed-instances")
 AWS_LAMBDA = HostInfo(
@@ -79,10 +83,19 @@ TABLE: tuple[Row, ...] = (
 )
 """What is tried, in order: name, test of the environment, what the host can do."""
 
+ADAPTERS = {"vercel": ("afterwork_integrations.vercel", "Vercel")}
+"""By a host's name: the module and the class of what takes its place. It has the same info."""
+
 
 def detect(environ: Environ | None = None) -> Host:
     """The host for this process. An explicit `host=` goes before it."""
     if environ is None:
         environ = os.environ
     info = next(info for _, fits, info in TABLE if fits(environ))
-    return PlainHost(info)
+    if info.name not in ADAPTERS:
+        return PlainHost(info)
+    from importlib import import_module
+
+    module, name = ADAPTERS[info.name]
+    host: Host = getattr(import_module(module), name)(environ=environ)
+    return host

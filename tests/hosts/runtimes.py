@@ -1,0 +1,81 @@
+"""Vercel's own runtime, from PyPI, and an interpreter that is new enough for it.
+
+It needs Python 3.12, so where the tests run on an older one they look for another: on PATH, and
+where pyenv and uv put theirs. It is installed once per version into a folder of the temporary
+directory. Where there is no such interpreter, tests are skipped, which fails in CI.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+NEWEST = "0.24.1"
+OLD = "0.17.0"
+"""Without `get_deadline` and without a `wait_until` that waits."""
+LEAST = (3, 12)
+NAMES = ("python3.12", "python3.13", "python3.14", "python3", "python")
+SECONDS = 120.0
+
+ASK = f"import sys; print(sys.executable); sys.exit(sys.version_info < {LEAST})"
+
+
+@cache
+def interpreter() -> str:
+    """A Python from 3.12 on."""
+    if sys.version_info >= LEAST:
+        return sys.executable
+    for candidate in _candidates():
+        # One on PATH may be a shim that leads nowhere.
+        asked = subprocess.run([candidate, "-c", ASK], capture_output=True, text=True, timeout=20)
+        if asked.returncode == 0:
+            return asked.stdout.strip()
+    pytest.skip(f"Vercel's runtime needs Python 3.12: install one, as one of {', '.join(NAMES)}")
+
+
+def _candidates() -> list[str]:
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions"
+    found = [path for name in NAMES if (path := shutil.which(name))]
+    for folder in (pyenv, home / ".local/share/uv/python"):
+        found += map(str, sorted(folder.glob("*3.1[2-9]*/bin/python3")))
+    return found
+
+
+@cache
+def runtime(version: str = NEWEST) -> Path:
+    """A folder for `sys.path` with the runtime, and with FastAPI for the app."""
+    python = interpreter()
+    asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+    series = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    packages = (f"vercel-runtime=={version}", "fastapi>=0.115")
+    folder = Path(tempfile.gettempdir()) / f"afterwork-tests-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    assert folder.stat().st_uid == os.getuid(), f"{folder} belongs to somebody else"
+    target = folder / f"vercel-runtime-{version}-fastapi-python-{series}"
+    # Test processes run side by side, and one of them installs for all.
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (target / "done").exists():
+            shutil.rmtree(target, ignore_errors=True)
+            _install(target, series, *packages)
+            (target / "done").touch()
+    return target
+
+
+def _install(target: Path, series: str, *packages: str) -> None:
+    # The pip of this environment installs for that interpreter, which may have none.
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target)]
+    wheels = ["--only-binary=:all:", "--python-version", series]
+    done = subprocess.run(
+        [*pip, *wheels, *packages], capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 0, f"pip cannot install {packages}:\n{done.stdout}\n{done.stderr}"

@@ -1,0 +1,58 @@
+"""What docs/hosts.md shows works, and its tables are right."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from afterwork._detect import TABLE
+from afterwork._settings import NAMES
+from afterwork.testing.host_contract import HostContract
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "hosts.md").read_text()
+BLOCKS = re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_hosts_of_the_page_pass_the_contract_when_pasted(tmp_path: Path) -> None:
+    """A user's own, in ten lines."""
+    for name, text in BLOCKS:
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    mode = ["-o", "asyncio_mode=auto", f"--rootdir={tmp_path}"]
+    done = subprocess.run(
+        [*command, *mode, "test_my_host.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=15,
+    )
+
+    rules = [name for name in vars(HostContract) if name.startswith("test_")]
+    assert f"{len(rules)} passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_it_has_ten_lines_at_most() -> None:
+    lines = [line for line in dict(BLOCKS)["my_host.py"].splitlines() if line.strip()]
+    assert len(lines) <= 10
+
+
+def test_its_platforms_have_the_mode_that_is_found() -> None:
+    listed = set(re.findall(r"^\| [^|]+ \| `([\w-]+)` \| `(\w+)` \|", PAGE, re.MULTILINE))
+    known = {(info.name, info.mode) for _, _, info in TABLE}
+    assert len(listed) == 6
+    assert listed <= known
+
+
+def test_its_settings_exist() -> None:
+    own = {"max_seconds", "lifespan_is_process", "margin", "asyncio_mode", "host"}
+    named = set(re.findall(r"\b([a-z_]+)=", PAGE))
+    assert named - own <= set(NAMES)
+
+
+def test_every_platform_has_its_section() -> None:
+    sections = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    platforms = ["Kubernetes", "Fly", "Render", "Heroku", "Vercel", "Modal"]
+    assert {*platforms, "Cloud Run", "Azure Functions"} <= set(sections)
