@@ -27,7 +27,7 @@ def test_the_hosts_of_the_page_pass_the_contract_when_pasted(tmp_path: Path) -> 
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=50,
     )
 
     rules = [name for name in vars(HostContract) if name.startswith("test_")]

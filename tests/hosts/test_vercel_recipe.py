@@ -56,7 +56,7 @@ def test_its_crons_are_the_ones_of_its_code_and_valid(recipe: Path) -> None:
         env=environ,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=50,
     )
     crons = json.loads((RECIPE / "vercel.json").read_text())["crons"]
     schema = json.loads((ROOT / "tests" / "data" / "vercel_schema.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,8 +17,9 @@ from .vercel import ROOT, Function, Unconnected
 APP = Path(__file__).with_name("vercel_app.py")
 PROMPT = 0.02
 """Seconds in which a client has its response."""
-TRIES = 40
-"""The machine may be busy: one of so many has to be that quick."""
+BUSY = 4
+"""Where the machine is too busy for that: times what a request without a callback takes."""
+TRIES = 20
 
 versions = pytest.mark.parametrize("version", [NEWEST, OLD])
 
@@ -34,14 +36,17 @@ def test_the_client_is_done_at_once_and_the_function_goes_on_until_the_work_is(
 
         until(lambda: function.frozen, "the function to be frozen")
         done = [line.event for line in function.journal.lines(name="receipt")]
-        prompt = any(
-            function.call("/?work=letter&seconds=0.1").seconds < PROMPT for _ in range(TRIES)
-        )
+        bare = quick = math.inf
+        for _ in range(TRIES):
+            bare = min(bare, function.call().seconds)
+            quick = min(quick, function.call("/?work=letter&seconds=0.5").seconds)
+            if quick < PROMPT:
+                break
 
     assert (answer.status, answer.body) == (200, b"thank you\n")
     assert end - answer.at > 0.9
     assert done == ["done", "nested"]
-    assert prompt
+    assert quick < max(PROMPT, BUSY * bare)
 
 
 @versions
@@ -79,9 +84,9 @@ def test_the_work_of_one_request_does_not_hold_another(tmp_path: Path) -> None:
 
 
 def test_work_knows_the_end_of_the_function_and_is_cut_a_second_before_it(tmp_path: Path) -> None:
-    """The margin's second is taken off what is left, so 2.2 s leave 1.2 s."""
+    """The margin's second is taken off what is left, so 3 s leave 2."""
     with Function(tmp_path, APP) as function:
-        answer = function.call("/?work=long&seconds=30", seconds=2.2)
+        answer = function.call("/?work=long&seconds=30", seconds=3)
         end = function.ended(answer.invocation)
         cut = function.journal.wait("cut", "long")
         remaining = float(function.journal.lines("remaining")[0].name)
@@ -92,8 +97,8 @@ def test_work_knows_the_end_of_the_function_and_is_cut_a_second_before_it(tmp_pa
 
         assert function.journal.lines("done", "next")
 
-    assert 0 < remaining <= 1.2
-    assert cut.at <= end < answer.at + 2.2
+    assert 0 < remaining <= 2
+    assert cut.at <= end < answer.at + 3
     (dropped,) = [line for line in log.splitlines() if "after.dropped" in line]
     assert "deadline" in dropped
     assert "work" in dropped
@@ -193,7 +198,7 @@ def test_the_loader_takes_a_wrapped_app_for_what_it_is(tmp_path: Path) -> None:
     environ = {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
     command = [interpreter(), "-c", SHAPES]
     done = subprocess.run(
-        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=10
+        command, env=environ, cwd=tmp_path, capture_output=True, text=True, timeout=50
     )
 
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr
