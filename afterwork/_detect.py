@@ -44,7 +44,9 @@ AWS_LAMBDA = HostInfo(
     "aws-lambda",
     "before_end",
     lifespan_is_process=False,
-    note="Lambda freezes the process once the response is out. " + OWN_HOST,
+    note="Lambda freezes the process once the response is out, so the client waits for the work. "
+    "With afterwork_integrations.aws_lambda.Handler(app) it does not: "
+    "pip install 'afterwork[aws-lambda]'",
 )
 AZURE = HostInfo(
     "azure-functions",
