@@ -1,4 +1,4 @@
-"""The function of the tests. What its callbacks do is written to the file in `JOURNAL`, a line
+"""The app of the tests. What its callbacks do is written to the file in `JOURNAL`, a line
 each, with the time."""
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from afterwork_integrations.aws_lambda import Handler
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
@@ -69,6 +68,8 @@ async def handle(request: Request) -> PlainTextResponse:
     elif kind == "crash":
         after(slow, 0.1, name)
         raise RuntimeError("this handler fails on purpose")
+    elif kind == "hang":
+        await asyncio.sleep(60)
     elif kind == "quick":
         after(write, f"quick {name}")
     return PlainTextResponse("ok", background=background)
@@ -90,4 +91,3 @@ async def nightly(region: str = "eu") -> str:
 
 
 app = work.wrap(Starlette(routes=[Route("/{rest:path}", handle)], lifespan=lifespan))
-handler = Handler(app, work)

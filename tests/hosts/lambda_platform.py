@@ -83,7 +83,8 @@ class Platform:
         environ: dict[str, str] | None = None,
         thread_polling: bool = False,
         command: list[str] | None = None,
-        name: str = "runtime",
+        code: Path | None = None,
+        freezes: bool = True,
     ) -> None:
         self.handler = handler
         self.folder = folder
@@ -91,7 +92,10 @@ class Platform:
         self.environ = environ or {}
         self.execution_env = "AWS_Lambda_python3.13" if thread_polling else "AWS_Lambda_python3.11"
         self.command = command or [sys.executable, "-m", "awslambdaric", handler]
-        self.output = folder / f"{name}.log"
+        self.code = code or folder
+        self.freezes = freezes
+        """False for Lambda Managed Instances."""
+        self.output = folder / "output.log"
         self.changed = Condition()
         self.state = State()
         self.process: subprocess.Popen[bytes] | None = None
@@ -125,6 +129,7 @@ class Platform:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "integrations")]),
             "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "AWS_LAMBDA_RUNTIME_API": self.api,
             "AWS_LAMBDA_FUNCTION_NAME": "function",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -134,14 +139,14 @@ class Platform:
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_EXECUTION_ENV": self.execution_env,
             "AWS_REGION": "eu-central-1",
-            "LAMBDA_TASK_ROOT": str(self.folder),
+            "LAMBDA_TASK_ROOT": str(self.code),
             "_HANDLER": self.handler,
             **self.environ,
         }
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=self.folder,
+                cwd=self.code,
                 env=environ,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -157,6 +162,8 @@ class Platform:
         return self.process is None or self.process.poll() is not None
 
     def freeze(self) -> None:
+        if not self.freezes:
+            return
         self._signal(signal.SIGSTOP)
         until(lambda: self._status() == "T")
 
@@ -249,7 +256,7 @@ def _api(platform: Platform) -> type[BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
-        def log_message(self, *args: object) -> None: ...
+        def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
 
         def do_GET(self) -> None:
             if self.path == "/2018-06-01/runtime/invocation/next":

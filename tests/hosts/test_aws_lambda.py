@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from .lambda_platform import Platform, http_event, until
+from .lambda_platform import ROOT, Platform, http_event, until
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -21,7 +26,7 @@ class Function:
         self.journal.touch()
         environ = {"JOURNAL": str(self.journal), **options.pop("environ", {})}
         self.platform = Platform(
-            "tests.hosts.lambda_app.handler", folder, environ=environ, **options
+            "tests.hosts.lambda_function.handler", folder, environ=environ, **options
         )
 
     @property
@@ -174,10 +179,6 @@ def test_the_lifespan_is_ended_when_lambda_ends_the_process(function: Function) 
 
 def test_unfinished_work_is_cut_and_reported_at_sigterm(plain: Function) -> None:
     """As when the process is ended in the middle of an invocation."""
-    import os
-    import signal
-    from threading import Thread
-
     calling = Thread(target=plain.platform.invoke, args=(http_event("/long/a"),))
     calling.start()
     try:
@@ -188,3 +189,64 @@ def test_unfinished_work_is_cut_and_reported_at_sigterm(plain: Function) -> None
         calling.join()
 
     assert plain.lines == ["startup", "begin a", "cancelled a", "abandoned slow", "shutdown"]
+
+
+def test_an_app_that_hangs_is_lambda_s_timeout_and_the_next_process_serves(
+    plain: Function,
+) -> None:
+    result = plain.platform.invoke(http_event("/hang"))
+    assert result.timed_out
+    assert result.response is None
+
+    assert plain.platform.invoke(http_event("/quick/a")).status == 200
+    assert plain.lines == ["startup", "startup", "quick a"]
+
+
+def test_on_managed_instances_nothing_is_registered_and_the_work_goes_on(tmp_path: Path) -> None:
+    """They do not freeze, and refuse internal extensions that want to be told of invocations."""
+    function = Function(tmp_path, environ={"AWS_LAMBDA_MAX_CONCURRENCY": "1"}, freezes=False)
+    with function.platform as platform:
+        result = platform.invoke(http_event("/slow/a"))
+        assert result.status == 200
+        assert result.over_after < 0.8
+        assert platform.state.extensions == {}
+        until(lambda: "end a" in function.lines)
+
+
+def test_behind_the_web_adapter_the_work_is_done_before_the_freeze(tmp_path: Path) -> None:
+    """A server runs the app, and a small adapter of ours turns invocations into requests."""
+    command = [sys.executable, "-m", "tests.hosts.lambda_web_adapter", "tests.hosts.lambda_web:app"]
+    function = Function(tmp_path, command=command)
+    with function.platform as platform:
+        for name in ("a", "b"):
+            result = platform.invoke(http_event(f"/slow/{name}"))
+            assert result.status == 200
+            assert result.response_after < 0.5 < 1.0 < result.over_after < 2.0
+            assert function.at(f"end {name}") <= result.over_at
+        assert platform.invoke(http_event("/nothing")).over_after < 0.5
+    assert function.lines == ["startup", "begin a", "end a", "begin b", "end b"]
+
+
+def test_the_recipe_runs(tmp_path: Path) -> None:
+    """As it stands in `integrations/recipes/aws_lambda`, with the events of its template."""
+    recipe = ROOT / "integrations" / "recipes" / "aws_lambda"
+    store = {"AFTERWORK_STORE": f"sqlite:///{tmp_path / 'afterwork.db'}"}
+    with Platform("main.handler", tmp_path, environ=store, code=recipe, timeout=10) as platform:
+        result = platform.invoke(http_event("/orders", "POST"))
+        assert result.status == 202
+        assert json.loads(result.response["body"]) == {"status": "accepted"}
+        assert result.response_after < 1.0 < result.over_after
+        assert "receipt sent" in platform.log
+
+        template = (recipe / "template.yaml").read_text()
+        (line,) = [line for line in template.splitlines() if "Input:" in line]
+        text = line.partition("Input: ")[2].strip("'")
+        for name, value in {
+            "scheduled-time": "2026-03-08T03:00:00Z",
+            "execution-id": "one",
+            "attempt-number": "1",
+        }.items():
+            assert f"<aws.scheduler.{name}>" in text
+            text = text.replace(f"<aws.scheduler.{name}>", value)
+        for status in ("ok", "duplicate"):
+            assert platform.invoke(json.loads(text)).response["status"] == status

@@ -411,7 +411,7 @@ def test_a_handler_without_jobs_says_so() -> None:
 
 
 async def run(app: Any, ends: float | None = None) -> dict[str, Any]:
-    request = Request(http_scope(), b"body", ends)
+    request = Request({**http_scope()}, b"body", ends)
     async with asyncio.timeout(5):
         await asyncio.create_task(request.run(app))
     return request.answer.result()

@@ -31,8 +31,8 @@ def on_sigterm(end: Callable[[], None]) -> Callable[[], None] | None:
     signal.signal(signal.SIGTERM, _wake)
 
     def watch() -> None:
-        while numbers := ours.recv(64):
-            if signal.SIGTERM in numbers:
+        while number := ours.recv(1):
+            if number[0] == signal.SIGTERM:
                 end()
                 break
         ours.close()
