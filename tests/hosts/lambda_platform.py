@@ -165,7 +165,7 @@ class Platform:
         if not self.freezes:
             return
         self._signal(signal.SIGSTOP)
-        until(lambda: self._status() == "T")
+        until(lambda: self._status() in "TZ")  # Z: it has ended by itself
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)

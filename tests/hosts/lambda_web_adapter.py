@@ -1,5 +1,5 @@
-"""A small stand-in for the Lambda Web Adapter: runs uvicorn, waits until it answers, registers as an
-extension without events, and turns invocations into HTTP requests.
+"""A small stand-in for the Lambda Web Adapter: runs uvicorn, waits until it answers, registers as
+an extension without events, and turns invocations into HTTP requests.
 
 `python -m tests.hosts.lambda_web_adapter module:app`
 """

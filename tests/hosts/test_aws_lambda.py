@@ -179,12 +179,14 @@ def test_the_lifespan_is_ended_when_lambda_ends_the_process(function: Function) 
 
 def test_unfinished_work_is_cut_and_reported_at_sigterm(plain: Function) -> None:
     """As when the process is ended in the middle of an invocation."""
+    plain.platform.freezes = False  # or it would be frozen in its last words
     calling = Thread(target=plain.platform.invoke, args=(http_event("/long/a"),))
     calling.start()
     try:
         until(lambda: "begin a" in plain.lines)
         assert plain.platform.process is not None
         os.kill(plain.platform.process.pid, signal.SIGTERM)
+        until(lambda: plain.platform.exited)
     finally:
         calling.join()
 

@@ -1,5 +1,5 @@
-"""A shop on AWS Lambda: the order is accepted at once, and its receipt is sent before Lambda freezes
-the process. EventBridge Scheduler runs the nightly job."""
+"""A shop on AWS Lambda: the order is accepted at once, and its receipt is sent before Lambda
+freezes the process. EventBridge Scheduler runs the nightly job."""
 
 from __future__ import annotations
 
