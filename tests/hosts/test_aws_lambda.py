@@ -69,11 +69,17 @@ def test_the_client_has_its_answer_and_the_work_is_done_before_the_freeze(
     assert function.lines == ["startup", "begin a", "end a"]
 
 
-def test_an_invocation_without_work_ends_at_once(plain: Function) -> None:
+def test_the_response_waits_for_nothing_and_without_work_nor_does_the_freeze(
+    plain: Function,
+) -> None:
+    """The fastest of several: the machine may be busy."""
     plain.platform.invoke(http_event("/nothing"))
-    took = min(plain.platform.invoke(http_event("/nothing")).over_after for _ in range(10))
+    nothing = [plain.platform.invoke(http_event("/nothing")) for _ in range(10)]
+    slow = [plain.platform.invoke(http_event("/slow/a")) for _ in range(3)]
 
-    assert took < 0.1
+    assert min(result.over_after for result in nothing) < 0.01
+    assert min(result.response_after for result in slow) < 0.02
+    assert all(result.over_after > 1.0 for result in slow)
 
 
 def test_work_is_cut_before_the_deadline_and_does_not_hold_the_next(plain: Function) -> None:
