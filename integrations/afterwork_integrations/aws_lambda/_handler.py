@@ -39,8 +39,10 @@ class Handler:
         The app, wrapped: `work.wrap(app)`, or with its own `AfterMiddleware`. API Gateway, function
         URLs, load balancers and Lambda@Edge are served, by Mangum.
     `work`
-        The `Afterwork` whose jobs scheduled events may run; None (default) for none. See
-        `afterwork_integrations.aws_lambda._job_events` for what such an event looks like.
+        The `Afterwork` whose jobs scheduled events may run; None (default) for none. Such an event
+        is `{"afterwork": {"job": "nightly", "slot": "<aws.scheduler.scheduled-time>"}}`, the input
+        of an EventBridge schedule, with `delivery`, `attempt` and `payload` where wanted. What the
+        job came to is the invocation's result; a failure is raised, so that Lambda tries again.
     `margin`
         Seconds before the function's deadline at which unfinished callbacks are cut and reported;
         default 0.5, at least 0.4.
