@@ -48,7 +48,9 @@ AWS_LAMBDA = HostInfo(
     "aws-lambda",
     "before_end",
     lifespan_is_process=False,
-    note="Lambda freezes the process once the response is out. " + OWN_HOST,
+    note="Lambda freezes the process once the response is out. Serve the app with "
+    "afterwork_integrations.aws_lambda.Handler(app), pip install 'afterwork[aws-lambda]'. "
+    + OWN_HOST,
 )
 AZURE = HostInfo(
     "azure-functions",

@@ -152,7 +152,7 @@ class AfterMiddleware:
         """What is not ours to look after: another middleware's request, or no request at all."""
         if given is not OURS and scope["type"] == "lifespan":
             scope[SCOPE_KEY] = OURS
-            self.pipeline.notices.announce(self._host)
+            self.pipeline.notices.announce(self._host if given is None else as_host(given))
             await self._lifespan(scope, receive, send)
         else:
             await self.app(scope, receive, send)
