@@ -2,6 +2,7 @@
 # make test    format, lint, types and all tests
 # make bench   the tables of benchmarks/README.md
 # make unit    the fast tests only
+# make test-hosts  the hosts inside the vendors' own runtimes
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,10 +12,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Real servers as subprocesses.
-SLOW := tests/servers tests/frameworks tests/triggers tests/schedules
+SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/hosts/test_aws_lambda.py
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test unit check bench clean
+.PHONY: demo test unit test-hosts check bench clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python -m demo $(if $(SERVE),--serve)
@@ -28,6 +29,9 @@ test: check $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3
+
+test-hosts: $(STAMP)
+	$(BIN)/python -m pytest tests/hosts -n 2
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
