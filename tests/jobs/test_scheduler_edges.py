@@ -296,3 +296,15 @@ async def test_a_shift_that_is_over_does_nothing_more() -> None:
     await shift._turn()
     assert ran == []
     assert work.store.runs() == []
+
+
+async def test_what_is_left_of_a_job_that_is_no_more_is_left(caplog: Any) -> None:
+    """F3: a deploy may have taken the job away, and another process may still have it."""
+    work = new_work(at("2026-03-10 11:59"))
+    work.cron("* * * * *")(nightly)
+    store = work.store
+    store.put("catch-up:gone", "[1, 2]")
+    async with running(work) as clock:
+        await clock.elapse(60)
+    assert store.get("catch-up:gone") == "[1, 2]"
+    assert "scheduler.failed" not in events(caplog)
