@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 class TestMemoryStore(StoreContract):
+    """O2 to O8, among them O7: a lease is given back from another thread."""
+
     def make_store(self) -> Store:
         self.clock = HandClock()
         return MemoryStore(clock=self.clock)

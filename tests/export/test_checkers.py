@@ -72,9 +72,9 @@ def valid(value: Any, schema: Any) -> None:
 
 @pytest.mark.parametrize("plan", ["hobby", "pro"])
 def test_e3_vercel_json_fits_the_schema_of_vercels_command_line(plan: str) -> None:
-    """The schema is in tests/data, with its source. It has the list form; the object form of the
-    documentation has the same items by name."""
-    schema = json.loads((DATA / "vercel_schema.json").read_text())
+    """E3: The schema is in tests/data, with its source. It has the list form; the object form of the
+    """E3: The schema is in tests/data, with its source. It has the list form; the object form of
+    the documentation has the same items by name."""
     app = App().cron("a", "0 9 * * MON").every("b.c", "1d")
     valid(json.loads(exported(app, "vercel", "--plan", plan).out)["crons"], schema["crons"])
     words = ("vercel-schedules", "--plan", plan, "--shape")
@@ -86,6 +86,7 @@ def test_e3_vercel_json_fits_the_schema_of_vercels_command_line(plan: str) -> No
 
 @pytest.mark.parametrize("auth", ["secret", "oidc"])
 def test_e7_the_workflow_fits_githubs_schema(auth: str, tmp_path: Path) -> None:
+    """E7"""
     file = tmp_path / "workflow.yml"
     file.write_text(exported(rich(), "github", "--auth", auth).out)
     passes(tool("check-jsonschema"), "--builtin-schema", "vendor.github-workflows", str(file))
@@ -96,6 +97,7 @@ def test_e7_the_workflow_fits_githubs_schema(auth: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("image", ["", "app:1"])
 def test_e6_the_manifests_fit_the_schemas_of_kubernetes(image: str) -> None:
+    """E6"""
     validate = pytest.importorskip("kubernetes_validate")
     out = exported(rich(), "kubernetes", *(("--image", image) if image else ())).out
     found = list(yaml.safe_load_all(out))
@@ -110,12 +112,14 @@ def test_e6_the_manifests_fit_the_schemas_of_kubernetes(image: str) -> None:
 
 @pytest.mark.parametrize("shape", ["cloudformation", "sam"])
 def test_e5_cfn_lint_accepts_the_template(shape: str, tmp_path: Path) -> None:
+    """E5"""
     file = tmp_path / "template.yaml"
     file.write_text(exported(rich(), "eventbridge", "--shape", shape).out)
     passes(tool("cfn-lint"), "--regions", "eu-central-1", "--", str(file))
 
 
 def test_e9_the_script_for_gcloud_is_good_shell_and_makes_the_calls(tmp_path: Path) -> None:
+    """E9"""
     file = tmp_path / "script.sh"
     file.write_text(exported(rich(), "cloud-scheduler").out)
     passes(tool("shellcheck"), "--shell=sh", str(file))
@@ -132,6 +136,7 @@ def test_e9_the_script_for_gcloud_is_good_shell_and_makes_the_calls(tmp_path: Pa
 
 
 def test_e9_the_terraform_is_read_by_hcl_and_formatted() -> None:
+    """E9"""
     hcl2 = pytest.importorskip("hcl2")
     out = exported(rich(), "cloud-scheduler-terraform").out
     found = hcl2.loads(out)
@@ -144,6 +149,7 @@ def test_e9_the_terraform_is_read_by_hcl_and_formatted() -> None:
 
 @pytest.mark.parametrize("shape", ["toml", "json"])
 def test_e8_the_triggers_fit_wranglers_schema(shape: str) -> None:
+    """E8"""
     import tomllib
 
     schema = json.loads((DATA / "wrangler_triggers_schema.json").read_text())
@@ -164,7 +170,7 @@ def test_the_modules_are_javascript(words: tuple[str, ...], tmp_path: Path) -> N
 
 
 def test_e8_the_worker_calls_each_job_with_its_slot(tmp_path: Path) -> None:
-    """The module itself, run by node with a `fetch` that takes down its calls."""
+    """E8: The module itself, run by node with a `fetch` that takes down its calls."""
     node = tool("node")
     worker = tmp_path / "worker.mjs"
     app = App().cron("a", "0 9 * * 0").cron("b", "0 9 * * SUN", timeout=5)
@@ -190,7 +196,7 @@ def test_the_script_for_qstash_is_good_shell() -> None:
 
 
 def test_e10_postgresqls_own_parser_reads_the_sql() -> None:
-    """The statements, and the statements inside them."""
+    """E10: The statements, and the statements inside them."""
     pglast = pytest.importorskip("pglast")
     out = exported(plain(), "pg-cron").out
     assert len(pglast.parse_sql(out)) == 6
@@ -201,6 +207,7 @@ def test_e10_postgresqls_own_parser_reads_the_sql() -> None:
 
 
 def test_e11_systemd_verifies_the_units(tmp_path: Path) -> None:
+    """E11"""
     analyze = tool("systemd-analyze")
     assert rich().export("systemd", "--write", str(tmp_path / "call")).code == 0
     for file in sorted((tmp_path / "call").iterdir()):

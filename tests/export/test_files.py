@@ -57,7 +57,7 @@ def two() -> App:
 
 
 def test_e4_only_our_entries_of_vercel_json_are_edited() -> None:
-    """Other keys, the order and the formatting stay; what is right already is not touched."""
+    """E4: Other keys, the order and the formatting stay; what is right already is not touched."""
     file = Path("vercel.json")
     file.write_text(VERCEL)
     checked = two().export("vercel", "--check")
@@ -90,6 +90,7 @@ def test_e4_only_our_entries_of_vercel_json_are_edited() -> None:
     ],
 )
 def test_e4_documents_of_many_forms(before: str, after: str | None) -> None:
+    """E4"""
     file = Path("vercel.json")
     file.write_text(before, newline="")
     app = App().every("a", "1h")
@@ -109,6 +110,7 @@ def test_e4_documents_of_many_forms(before: str, after: str | None) -> None:
 
 @pytest.mark.parametrize("shape", ["object", "array"])
 def test_e4_vercel_schedules_in_a_file(shape: str) -> None:
+    """E4"""
     words = ("vercel-schedules", "--shape", shape)
     assert two().export(*words, "--write").code == 0
     document = json.loads(Path("vercel.json").read_text())
@@ -130,6 +132,7 @@ def test_e4_vercel_schedules_in_a_file(shape: str) -> None:
 
 
 def test_e4_a_name_that_is_taken_is_told() -> None:
+    """E4"""
     taken = {"schedules": {"hourly": {"schedule": "1 1 * * *", "path": "/x"}}}
     Path("vercel.json").write_text(json.dumps(taken))
     result = two().export("vercel-schedules", "--write")

@@ -65,6 +65,7 @@ def same(target: str, app: App, schedule: Any, start: int, end: int) -> bool:
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32))
 def test_e12_parsed_back_it_has_the_same_next_fifty_fires(target: str, seed: int) -> None:
+    """E12"""
     rng = random.Random(seed)
     text = expression(rng)
     zone = rng.choice(("UTC", "Asia/Kolkata", "Asia/Tokyo", *DST_ZONES))
@@ -78,7 +79,7 @@ def test_e12_parsed_back_it_has_the_same_next_fifty_fires(target: str, seed: int
 
 @pytest.mark.parametrize("target", READERS)
 def test_e12_fifty_plain_schedules_are_not_refused(target: str) -> None:
-    """The round trip is worth nothing if most are refused."""
+    """E12: The round trip is worth nothing if most are refused."""
     rng = random.Random(7)
     for _ in range(8):
         hour, minute = rng.randint(0, 23), rng.randint(0, 59)
@@ -103,6 +104,7 @@ def test_e12_fifty_plain_schedules_are_not_refused(target: str) -> None:
     ],
 )
 def test_e12_a_zone_at_a_fixed_distance_is_moved_to_utc(target: str, text: str, zone: str) -> None:
+    """E12"""
     app = App().cron("job", text, timezone=zone)
     assert same(target, app, Cron(text, timezone=zone), WINTER, WINTER + 20 * DAY)
 
@@ -129,6 +131,7 @@ def test_an_hour_is_never_shifted_silently(target: str, text: str, zone: str) ->
 def test_e12_on_days_with_clock_changes_the_difference_is_what_the_warning_says(
     target: str, zone: str
 ) -> None:
+    """E12"""
     texts = ("30 2 * * *", "30 1 * * *", "0 * * * *", "*/20 1-3 * * *", "30 0 * * *", "0 2,5 * * *")
     for text in texts:
         app = App().cron("job", text, timezone=zone)
@@ -156,8 +159,8 @@ def test_e12_on_days_with_clock_changes_the_difference_is_what_the_warning_says(
 
 @pytest.mark.parametrize("text", ["15 0-23 * * *", "15 * * * *"])
 def test_e12_fixed_times_in_every_hour_are_moved_and_the_changes_told(text: str) -> None:
-    """Both are `15 * * * *` in UTC. But fixed times run once in a repeated hour, and those with a
-    star twice, as UTC does."""
+    """E12: Both are `15 * * * *` in UTC. But fixed times run once in a repeated hour, and those with
+    a star twice, as UTC does."""
     zone = "America/New_York"
     app = App().cron("job", text, timezone=zone)
     result = app.export("vercel")
@@ -189,7 +192,7 @@ def test_d17_the_policy_of_the_platform_makes_the_warning_go(target: str) -> Non
 
 @pytest.mark.skipif(SYSTEMD is None, reason="systemd-analyze is not installed")
 def test_e11_systemd_itself_finds_the_same_next_fifty_fires() -> None:
-    """120 expressions, each read by `systemd-analyze calendar`."""
+    """E11: 120 expressions, each read by `systemd-analyze calendar`."""
     assert SYSTEMD is not None
     rng = random.Random(11)
     done = 0

@@ -48,6 +48,7 @@ def refused(app: App, *words: str) -> str:
 
 
 def test_e1_vercel_cron_takes_numbers_and_one_day_field() -> None:
+    """E1"""
     assert cron_of(App().cron("job", "0 9 * * MON"), "vercel") == ["0 9 * * 1"]
     assert cron_of(App().cron("job", "0 9 * jan-mar 7"), "vercel") == ["0 9 * 1-3 0"]
     error = refused(App().cron("job", "0 9 13 * 5"), "vercel")
@@ -56,7 +57,7 @@ def test_e1_vercel_cron_takes_numbers_and_one_day_field() -> None:
 
 
 def test_e1_the_longest_expression_has_fewer_characters_than_vercel_reads() -> None:
-    """Pairs with a gap after each are what takes the most room."""
+    """E1: Pairs with a gap after each are what takes the most room."""
 
     def pairs(low: int, high: int) -> str:
         return ",".join(str(each) for each in range(low, high + 1) if (each - low) % 3 < 2)
@@ -67,6 +68,7 @@ def test_e1_the_longest_expression_has_fewer_characters_than_vercel_reads() -> N
 
 
 def test_e2_the_hobby_plan_runs_once_a_day_at_most() -> None:
+    """E2"""
     app = App().cron("job", "0 9,21 * * *")
     assert "more often than every 1 day" in refused(app, "vercel", "--plan", "hobby")
     assert app.export("vercel").code == 0
@@ -77,7 +79,7 @@ def test_e2_the_hobby_plan_runs_once_a_day_at_most() -> None:
 
 @pytest.mark.parametrize("shape", ["object", "array"])
 def test_e3_vercel_schedules_in_both_shapes(shape: str) -> None:
-    """Zone, numbers, and a jitter of 1 to 15 minutes that is no longer than the interval."""
+    """E3: Zone, numbers, and a jitter of 1 to 15 minutes that is no longer than the interval."""
     app = App().cron("job", "0 9 * * SUN", timezone="Asia/Kolkata", jitter=7200)
     app.every("often", "2m", jitter="90s").every("plain", "1h")
     values = json.loads(text_of(app, "vercel-schedules", "--shape", shape))["schedules"]
@@ -94,6 +96,7 @@ def test_e3_vercel_schedules_in_both_shapes(shape: str) -> None:
 
 
 def test_e3_on_hobby_the_jitter_is_fifteen_minutes_and_so_is_the_least_interval() -> None:
+    """E3"""
     app = App().every("job", "10m")
     assert "15 minutes" in refused(app, "vercel-schedules", "--plan", "hobby")
     hourly = text_of(App().every("job", "1h"), "vercel-schedules", "--plan", "hobby")
@@ -134,6 +137,7 @@ def discovered(tmp_path: Path, code: str) -> dict[str, Any]:
 
 
 def test_e14_get_crons_answers_vercels_discovery(tmp_path: Path) -> None:
+    """E14"""
     code = """
 from afterwork import Afterwork
 from afterwork.export import VercelCrons
@@ -155,6 +159,7 @@ crons = VercelCrons(work)
 
 
 def test_e14_only_functions_at_the_top_of_a_module() -> None:
+    """E14"""
     work = Afterwork(store="memory:")
 
     @work.every("1h")
@@ -165,6 +170,7 @@ def test_e14_only_functions_at_the_top_of_a_module() -> None:
 
 
 def test_e14_what_vercel_cannot_say_is_refused_there_too() -> None:
+    """E14"""
     work = Afterwork(store="memory:")
     work.cron("0 9 13 * 5")(nothing)
     with pytest.raises(ExportRefusedError, match="both set"):
@@ -179,6 +185,8 @@ def test_e14_what_vercel_cannot_say_is_refused_there_too() -> None:
 
 
 def test_e5_eventbridge_has_six_fields_names_and_two_schedules_for_either_day() -> None:
+    """E5"""
+
     def expressions(text: str) -> list[str]:
         entries = App().cron("job", text).plan("eventbridge").entries
         return [entry.text for entry in entries]
@@ -191,6 +199,7 @@ def test_e5_eventbridge_has_six_fields_names_and_two_schedules_for_either_day() 
 
 
 def test_e5_an_event_names_its_slot_and_the_route_answers_within_five_seconds() -> None:
+    """E5"""
     template = yaml.load(text_of(shop(), "eventbridge"), dialects.Cloud)
     resources = template["Resources"].values()
     for each in resources:
@@ -217,6 +226,7 @@ def manifests(app: App, *words: str) -> list[dict[str, Any]]:
 
 
 def test_e6_a_cron_job_of_kubernetes() -> None:
+    """E6"""
     app = App().cron("job", "0 9 * * 1", timezone="Europe/Paris", grace="10m", timeout="2m")
     (found,) = manifests(app)
     spec = found["spec"]
@@ -232,6 +242,7 @@ def test_e6_a_cron_job_of_kubernetes() -> None:
 
 
 def test_e6_overlap_becomes_the_policy() -> None:
+    """E6"""
     app = App()
     for overlap in ("skip", "replace", "allow", "queue"):
         app.every(overlap, "10m", overlap=overlap)
@@ -241,6 +252,7 @@ def test_e6_overlap_becomes_the_policy() -> None:
 
 
 def test_e6_names_are_labels_of_52_characters_and_never_shared() -> None:
+    """E6"""
     app = App()
     names = ["a" * 100, "a" * 99 + "b", "My.Job", "my_job", "my-job", "my-job-", "nightly"]
     for name in names:
@@ -262,6 +274,7 @@ def test_d11_e6_a_star_with_a_step_beside_a_weekday_is_and_here_and_or_there() -
 
 
 def test_e6_an_image_runs_the_command() -> None:
+    """E6"""
     (found,) = manifests(App().every("job", "1h"), "--image", "registry.example/app:1")
     container = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     assert container["command"] == ["afterwork", "run", "job", "--ok-if-skipped"]
@@ -272,7 +285,7 @@ def test_e6_an_image_runs_the_command() -> None:
 
 
 def test_e7_github() -> None:
-    """Below five minutes refused; best effort and minute 0 are said; a zone is optional."""
+    """E7: Below five minutes refused; best effort and minute 0 are said; a zone is optional."""
     assert "every 5 minutes" in refused(App().every("job", "2m"), "github")
     app = App().cron("job", "0 9 * * *").cron("other", "7 9 * * *", timezone="Asia/Tokyo")
     result = app.export("github")
@@ -289,7 +302,7 @@ def test_e7_github() -> None:
 
 
 def test_e7_what_github_does_at_clock_changes() -> None:
-    """A skipped hour is documented, and is as ours; a repeated one is not."""
+    """E7: A skipped hour is documented, and is as ours; a repeated one is not."""
     zone = "America/New_York"
     gap = App().cron("job", "31 2 * * *", timezone=zone).export("github")
     assert "clock" not in gap.err
@@ -298,6 +311,7 @@ def test_e7_what_github_does_at_clock_changes() -> None:
 
 
 def test_e7_github_with_an_id_token() -> None:
+    """E7"""
     out = text_of(App().every("job", "1h"), "github", "--auth", "oidc")
     workflow = yaml.safe_load(out)
     assert workflow["permissions"] == {"id-token": "write"}
@@ -306,6 +320,7 @@ def test_e7_github_with_an_id_token() -> None:
 
 
 def test_e7_one_expression_in_two_zones_is_two_starts_of_both() -> None:
+    """E7"""
     app = App().cron("a", "7 9 * * *").cron("b", "7 9 * * *", timezone="Asia/Tokyo")
     assert "same expression in another time zone, UTC" in refused(app, "github")
     assert App().export("github").out == ""
@@ -315,6 +330,7 @@ def test_e7_one_expression_in_two_zones_is_two_starts_of_both() -> None:
 
 
 def test_e8_cloudflare_counts_sunday_as_1_so_it_has_a_name() -> None:
+    """E8"""
     crons = dialects.wrangler(text_of(App().cron("job", "0 9 * * 0"), "cloudflare"))
     assert crons == ["0 9 * * SUN"]
     both = dialects.wrangler(text_of(App().cron("job", "0 9 1 * 1-5"), "cloudflare"))
@@ -327,6 +343,8 @@ def test_e8_cloudflare_counts_sunday_as_1_so_it_has_a_name() -> None:
 
 
 def test_e9_cloud_scheduler_waits_as_long_as_the_job_may_take() -> None:
+    """E9"""
+
     def parts(**options: Any) -> tuple[str, str]:
         out = text_of(App().every("job", "1h", **options), "cloud-scheduler")
         deadline = out.partition("--attempt-deadline=")[2].partition("s ")[0]
@@ -359,6 +377,7 @@ def test_the_slots_that_documents_send_are_read_by_the_route() -> None:
 
 
 def test_e10_pg_cron_gives_a_timeout_and_a_slot() -> None:
+    """E10"""
     out = text_of(App().every("job", "1h", timeout=20).every("other", "1d"), "pg-cron")
     assert "timeout_milliseconds := 25000" in out
     assert "timeout_milliseconds := 5000" in out
@@ -378,6 +397,7 @@ def text_of_nothing(target: str) -> str:
 
 
 def test_e11_either_day_is_two_lines_and_seconds_are_expressed() -> None:
+    """E11"""
     out = text_of(App().cron("job", "0 9 13 * 5"), "systemd")
     assert out.count("OnCalendar=") == 2
     assert "OnCalendar=Fri *-*-* 09:00:00 UTC" in out
@@ -387,6 +407,7 @@ def test_e11_either_day_is_two_lines_and_seconds_are_expressed() -> None:
 
 
 def test_e15_railway_and_render_run_a_command_that_fails_with_the_job() -> None:
+    """E15"""
     app = App().every("job", "1h")
     for target in ("railway", "render"):
         assert "afterwork run job --ok-if-skipped" in text_of(app, target)
@@ -456,6 +477,7 @@ def test_a_crontab_of_cronie_has_a_zone_per_job_and_others_the_machines() -> Non
 
 @pytest.mark.parametrize("target", ALL)
 def test_e13_no_output_holds_the_secret(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """E13"""
     value = "s3cret-value-that-must-not-show-0123456789"
     for name in ("CRON_SECRET", "MY_SECRET", "QSTASH_TOKEN", "AFTERWORK_SECRET"):
         monkeypatch.setenv(name, value)
