@@ -72,9 +72,9 @@ def valid(value: Any, schema: Any) -> None:
 
 @pytest.mark.parametrize("plan", ["hobby", "pro"])
 def test_e3_vercel_json_fits_the_schema_of_vercels_command_line(plan: str) -> None:
-    """E3: The schema is in tests/data, with its source. It has the list form; the object form of the
     """E3: The schema is in tests/data, with its source. It has the list form; the object form of
     the documentation has the same items by name."""
+    schema = json.loads((DATA / "vercel_schema.json").read_text())
     app = App().cron("a", "0 9 * * MON").every("b.c", "1d")
     valid(json.loads(exported(app, "vercel", "--plan", plan).out)["crons"], schema["crons"])
     words = ("vercel-schedules", "--plan", plan, "--shape")
