@@ -159,8 +159,8 @@ def test_e12_on_days_with_clock_changes_the_difference_is_what_the_warning_says(
 
 @pytest.mark.parametrize("text", ["15 0-23 * * *", "15 * * * *"])
 def test_e12_fixed_times_in_every_hour_are_moved_and_the_changes_told(text: str) -> None:
-    """E12: Both are `15 * * * *` in UTC. But fixed times run once in a repeated hour, and those with
-    a star twice, as UTC does."""
+    """E12: Both are `15 * * * *` in UTC. But fixed times run once in a repeated hour, and those
+    with a star twice, as UTC does."""
     zone = "America/New_York"
     app = App().cron("job", text, timezone=zone)
     result = app.export("vercel")
