@@ -73,6 +73,8 @@ def receiving(*answers: int | str) -> Iterator[Receiver]:
             if 300 <= answer < 400:
                 self.send_header("location", receiver.location)
             self.send_header("content-length", "2")
+            # Said, or a client sends its next message on a connection that is about to be closed.
+            self.send_header("connection", "close")
             self.end_headers()
             self.wfile.write(b"OK")
 
