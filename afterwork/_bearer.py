@@ -45,6 +45,7 @@ class _Shared:
         return found
 
     def _shown(self, request: TriggerRequest) -> bytes:
+        """What the caller shows as its secret. Only the subclasses know where that is."""
         raise NotImplementedError
 
     def _use(self, *secrets: str) -> None:

@@ -351,7 +351,7 @@ class JobTicket:
         )
         write_end(self.dispatch, record)
 
-    def _report(self, error: Exception, doing: str, **fields: str) -> None:
+    def _report(self, error: Exception, doing: str) -> None:
         self.dispatch.notices.say_each_minute(
-            "store.error", _events.ERROR, error, job=self.job.name, doing=doing, **fields
+            "store.error", _events.ERROR, error, job=self.job.name, doing=doing
         )

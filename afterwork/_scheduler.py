@@ -208,9 +208,10 @@ class Shift:
         """Goes on with the missed slots of a job that another process had begun to make up for."""
         dispatch = self.dispatch
         if name in dispatch.jobs:
-            store, ttl = dispatch.store(), dispatch.lease_seconds
+            ttl = dispatch.lease_seconds
             slots = await dispatch.ask(
-                self.loop, lambda: _catch_up.take(store, name, [], dispatch.worker, ttl)
+                self.loop,
+                lambda: _catch_up.take(dispatch.store(), name, [], dispatch.worker, ttl),
             )
             self._begin(dispatch.jobs.get(name), slots)
 
