@@ -97,7 +97,12 @@ class JobPolicy:
         self.grace = None if get("grace") is None else _seconds("grace", get("grace"))
         """Seconds that a slot may be late; None for the default."""
         self.jitter = _seconds("jitter", get("jitter", 0), zero=True)
-        if schedule is not None and self.jitter >= (gap := _slots.shortest(schedule)):
+        # Without jitter nothing is looked up: that takes a while, and an app may have many jobs.
+        if (
+            schedule is not None
+            and self.jitter
+            and self.jitter >= (gap := _slots.shortest(schedule))
+        ):
             # The next slot would be due before this one starts.
             raise InvalidOptionError("jitter", f"less than the {gap} s between slots", self.jitter)
         self.when: Callable[[], object] | None = _check.optional_callable("when", get("when"))
