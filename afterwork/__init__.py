@@ -10,10 +10,12 @@
     Reporter            receives finished runs
     Cron, Every         when a schedule fires, in real time zones
     Bearer, HeaderSecret, Verifier              who may trigger a job
+    Engine              where durable calls run, beyond one machine
     MemoryStore, SQLiteStore, Store             where claims and run records are kept
 
 Errors are in `afterwork.errors`, the test kit in `afterwork.testing`. Who writes a verifier or a
-store of their own finds the rest in `afterwork.verify` and `afterwork.stores`.
+store of their own finds the rest in `afterwork.verify` and `afterwork.stores`, of an engine in
+`afterwork.engines`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from ._afterwork import Afterwork
     from ._bearer import Bearer, HeaderSecret
     from ._cron import Cron
+    from ._engine import Engine
     from ._every import Every
     from ._hosts import Host, HostInfo
     from ._middleware import AfterMiddleware
@@ -43,6 +46,7 @@ __all__ = [
     "Bearer",
     "Cron",
     "Deferred",
+    "Engine",
     "Every",
     "HeaderSecret",
     "Host",
@@ -67,6 +71,7 @@ _HOMES = {
     "Bearer": "_bearer",
     "Cron": "_cron",
     "Deferred": "_work",
+    "Engine": "_engine",
     "Every": "_every",
     "HeaderSecret": "_bearer",
     "Host": "_hosts",
@@ -85,7 +90,7 @@ _HOMES = {
 }
 
 
-_MODULES = ("errors", "stores", "testing", "verify")
+_MODULES = ("engines", "errors", "stores", "testing", "verify")
 
 
 def __getattr__(name: str) -> object:

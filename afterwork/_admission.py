@@ -29,6 +29,11 @@ class Admission:
 
     def enter(self, work: Work) -> None:
         """Starts the work as soon as its ticket lets it, or ends it."""
+        if work.ticket is not None and work.ticket.unwritten:
+            loop = work.queue.loop
+            assert loop is not None, "what is entered is started by a drain"
+            loop.background(lambda: self._write(work))
+            return
         if not self._blocks(work):
             self._enter(work)
             return
@@ -58,10 +63,22 @@ class Admission:
     def _blocks(self, work: Work) -> bool:
         return work.ticket is not None and work.ticket.blocks
 
+    async def _write(self, work: Work) -> None:
+        assert work.ticket is not None
+        try:
+            await work.ticket.write(work)
+        except Exception as error:
+            self.pipeline.finish(work, Outcome.FAILED, error, inside=False)
+        else:
+            self.enter(work)
+
     def _enter(self, work: Work) -> None:
         ticket = work.ticket
         assert ticket is not None
         verdict = ticket.enter(work)
+        if verdict.elsewhere:
+            self.pipeline.part_with(work)
+            return
         if verdict.outcome is not None:
             work.cut = verdict.reason
             self.pipeline.finish(work, verdict.outcome, verdict.error, inside=False)

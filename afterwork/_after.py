@@ -14,6 +14,7 @@ from ._work import Deferred
 from .errors import (
     HostUnavailableError,
     InvalidCallbackError,
+    InvalidJobError,
     InvalidOptionError,
     NoRequestError,
     NoRunError,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, ParamSpec, Protocol, TypeVar, Unpack, overload
 
     from ._exchange import Exchange
+    from ._job import Job
     from ._options import OptionValues
     from ._sites import Site
     from ._ticket import Ticket
@@ -122,8 +124,11 @@ class After:
         options = self._options
         ticket = None
         if kind == SYNC and hasattr(type(fn), "__afterwork__"):  # a job brings its own policy
-            fn, options, ticket = fn.__afterwork__(options)
+            fn, options, ticket = fn.__afterwork__(options, args, kwargs)
             kind = kind_of(fn)
+        elif options.durable_only is not None:
+            discard(fn)
+            raise InvalidOptionError(options.durable_only, ONLY_DURABLE, fn)
         if kind == AWAITABLE:
             _check_awaitable(fn, args, kwargs, options)
         frame = _getframe(1)
@@ -171,6 +176,10 @@ class After:
             raise
         if starting is not None:
             pipeline.start_soon(starting)
+        if ticket is not None and ticket.unwritten:
+            from . import _hold
+
+            _hold.watch(exchange)
         if options.early or exchange.finished:
             from . import _drain
 
@@ -200,10 +209,45 @@ class After:
         `early`
             True: starts when the final message was sent, even if the app is not done.
 
+        For jobs registered with `durable=True` only:
+
+        `key`
+            Means more for them: as long as a call of the job with this key waits, or runs where
+            the engine knows, another one is not added.
+        `delay`
+            Not before: seconds, a text such as `"5m"`, a timedelta, or an aware datetime.
+        `priority`
+            From -1000 to 1000, default 0; of those that are due the highest goes first.
+        `when`
+            `"recorded"` (default): the response waits until the call is written, and if that fails
+            the app's `send` raises. `"sent"`: it is written after the response, which waits for
+            nothing; what a crash takes in between is lost.
+        `commit`
+            A SQLAlchemy `Session` or `AsyncSession`, or the alias of a Django database such as
+            `"default"`: written only once its transaction has committed, dropped if it is rolled
+            back. `after(job, ..., commit=session)` is the same.
+        `connection`
+            A database connection, for an engine that can write in its transaction.
+
         Raises `UnknownOptionError` and `InvalidOptionError`. The result may be kept and used for
         any number of calls; `.options(...)` on it adds to what it has.
         """
         return After(Options(**{**self._options.given, **options}))
+
+    async def enqueue(self, job: Job[P, object], /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Writes down a call of a durable job now, and returns the run's id once that is done:
+        from start-up code, scripts, other jobs, and handlers that want to catch the failure.
+
+        `run_id = await after.options(delay="5m").enqueue(send_invoice, order.id)`. It does not wait
+        for a response. With a `key` that a call has already, it returns that one's id. Raises
+        `StoreError` or `EngineError` where it could not be written, `InvalidJobError` for a job
+        that is not durable, and what `after(job)` raises for its arguments.
+        """
+        enqueue: Any = getattr(type(job), "__afterwork_enqueue__", None)
+        if enqueue is None:
+            raise InvalidJobError(f"enqueue() takes a job; it was given {job!r}")
+        run_id: str = await enqueue(job, self._options, args, kwargs)
+        return run_id
 
     def cancel(self, key: str) -> bool:
         """Takes back what was queued on this request with that key and has not started. Returns
@@ -216,6 +260,8 @@ class After:
     def __repr__(self) -> str:
         return "<afterwork.after>"
 
+
+ONLY_DURABLE = "left out, or the call be one of a job registered with durable=True"
 
 after = After()
 

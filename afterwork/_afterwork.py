@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._batches import Batches
     from ._cron import Cron
     from ._dispatch import Dispatch
+    from ._engine import Engine
     from ._every import Every
     from ._job import Job
     from ._job_policy import JobValues
@@ -108,6 +109,18 @@ class Afterwork:
     `keep`, `keep_for`
         How many records of ended runs are kept for each job, default 1000, and for how long,
         seconds or a text, default `"30d"`. A scheduler has older ones deleted each hour.
+    `engine`
+        Where calls of durable jobs are kept and run: an adapter to a queue system, such as those
+        in `afterwork_integrations`. Default None: the journal of the store, in memory or in its
+        SQLite file, for one machine.
+    `worker`
+        Whether this process runs durable calls of all processes while it serves: those that are
+        delayed, tried again, or left behind by a process that died. `"auto"` (default): with the
+        store's journal yes, with an engine no, which has workers of its own: `afterwork worker`.
+    `concurrency`
+        How many of those it runs at a time; default 10.
+    `max_payload`
+        The most characters that the arguments of a durable call may have as JSON, default 262144.
     `clock`
         What tells the time, for tests: see `afterwork.testing.FakeClock`.
 
@@ -371,6 +384,12 @@ class Afterwork:
         return self.dispatch.chosen_store()
 
     @property
+    def engine(self) -> Engine:
+        """The engine that durable calls are given to. Raises `InvalidOptionError` where none was
+        given and the store has no journal."""
+        return self.dispatch.engine
+
+    @property
     def jobs(self) -> list[Job[..., Any]]:
         """The registered jobs, in that order."""
         return list(self.dispatch.jobs)
@@ -392,7 +411,7 @@ class Afterwork:
         policy = JobPolicy(schedule, timezone, **options)
 
         def register(fn: Callable[P, R]) -> Job[P, R]:
-            job = Job(fn, policy, dispatch.ticket)
+            job = Job(fn, policy, dispatch)
             dispatch.jobs.add(job)
             if schedule is not None and self.pipeline.scheduler is None:
                 from ._scheduler import Scheduler

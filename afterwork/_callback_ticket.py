@@ -7,7 +7,7 @@ from . import _events
 from ._outcome import Outcome
 from ._run_record import describe
 from ._store import RunRecord
-from ._ticket import GO
+from ._ticket import GO, Plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ PREFIX = "after:"
 """Begins the names of callbacks in the store, so that none is taken for a job."""
 
 
-class CallbackTicket:
+class CallbackTicket(Plain):
     """The ticket of all callbacks of an app that are over and worth a record."""
 
     __slots__ = ("dispatch",)

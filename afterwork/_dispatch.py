@@ -32,10 +32,14 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._clock import Clock
+    from ._durable_ticket import DurableTicket
+    from ._engine import Engine
+    from ._envelope import Envelope
     from ._job import Job
     from ._loop import Loop
     from ._notices import Notices
     from ._occurrence import Trigger
+    from ._options import Options
     from ._pipeline import Pipeline
     from ._store import RunRecord, Store
 
@@ -59,6 +63,7 @@ class Dispatch:
         self._keeper = Keeper(settings.lease / RENEWALS_PER_LEASE)
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
+        self._engine: Engine | None = None
         pipeline.ticket_for = CallbackTicket(self).give_to
         pipeline.dispatch = self
 
@@ -125,6 +130,58 @@ class Dispatch:
     def ticket(self, job: Job[..., Any]) -> JobTicket:
         """The ticket of a run that `after(job)` asked for."""
         return JobTicket(self, job, Occurrence("after"))
+
+    def durable_ticket(
+        self,
+        job: Job[..., Any],
+        options: Options,
+        merged: Options,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> DurableTicket:
+        """The ticket of a durable call that a request makes."""
+        from ._durable_call import make_envelope
+        from ._durable_ticket import DurableTicket
+
+        return DurableTicket(self, job, make_envelope(self, job, options, args, kwargs))
+
+    async def enqueue(
+        self,
+        job: Job[..., Any],
+        options: Options,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> str:
+        """Writes a durable call down now; returns the id of its run."""
+        from ._durable_call import make_envelope
+
+        envelope = make_envelope(self, job, options, args, kwargs)
+        ids = await self.engine.enqueue([envelope], connection=options.connection)
+        return ids[0]
+
+    @property
+    def engine(self) -> Engine:
+        """What durable calls are given to: the app's own choice, or the journal of its store."""
+        if self._engine is None:
+            from ._deliveries import Deliveries
+
+            engine = self.pipeline.settings.engine
+            if engine is None:
+                raise NotImplementedError
+            engine.bind(Deliveries(self).run)
+            self._engine = engine
+        return self._engine
+
+    async def write(self, works: list[Work], envelopes: list[Envelope]) -> None:
+        """Gives the durable calls of a request to the engine, all or none where it can."""
+        connections = {id(each.options.connection): each.options.connection for each in works}
+        for connection in connections.values():
+            batch = [
+                envelope
+                for work, envelope in zip(works, envelopes, strict=True)
+                if work.options.connection is connection
+            ]
+            await self.engine.enqueue(batch, connection=connection)
 
     def order(
         self,
@@ -271,6 +328,10 @@ class Dispatch:
         if errors:
             raise errors[0]
         return answers[0]
+
+    def running_loop(self) -> Loop:
+        """The loop that runs here."""
+        return _running_loop()
 
     async def ask_here(self, call: Callable[[], T]) -> T:
         """As `ask`, on the loop that runs here."""

@@ -32,7 +32,7 @@ class Housekeeping:
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
         policy = JobPolicy(PRUNE_EVERY, "UTC", overlap="skip")
-        self._prune_job = Job(self._prune, policy, dispatch.ticket, name=PRUNE_NAME)
+        self._prune_job = Job(self._prune, policy, dispatch, name=PRUNE_NAME)
         self._pruned_slot = _hour(dispatch.clock.now())  # not at every start of every worker
         self._beat_at: float | None = None
 

@@ -5,19 +5,48 @@ from __future__ import annotations
 from . import _kinds
 from ._job_policy import check_name
 from ._options import Options
-from .errors import InvalidJobError
+from .errors import InvalidJobError, InvalidOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Generic, ParamSpec, TypeVar
+    from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
+    from ._codec import Codec
     from ._job_policy import JobPolicy
     from ._schedule import Schedule
     from ._ticket import Ticket
 
     P = ParamSpec("P")
     R = TypeVar("R", covariant=True)
+
+    class Callers(Protocol):
+        """Who makes runs of jobs: the dispatch of the app."""
+
+        def ticket(self, job: Job[..., Any]) -> Ticket:
+            """The ticket of a call of a job."""
+            ...
+
+        def durable_ticket(
+            self,
+            job: Job[..., Any],
+            options: Options,
+            merged: Options,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+        ) -> Ticket:
+            """The ticket of a call that is to be written down."""
+            ...
+
+        async def enqueue(
+            self,
+            job: Job[..., Any],
+            options: Options,
+            args: tuple[Any, ...],
+            kwargs: dict[str, Any],
+        ) -> str:
+            """Writes a call down now."""
+            ...
 
     class Base(Generic[P, R]):
         """Makes `Job` generic for type checkers alone."""
@@ -39,13 +68,22 @@ class Job(Base["P", "R"]):
     with the job's timeout, retries and overlap policy, and leaves a record in the store.
     """
 
-    __slots__ = ("__wrapped__", "_ticket", "description", "fn", "name", "options", "policy")
+    __slots__ = (
+        "__wrapped__",
+        "_callers",
+        "_codec",
+        "description",
+        "fn",
+        "name",
+        "options",
+        "policy",
+    )
 
     def __init__(
         self,
         fn: Callable[P, R],
         policy: JobPolicy,
-        ticket: Callable[[Job[..., Any]], Ticket],
+        callers: Callers,
         name: str | None = None,
     ) -> None:
         inner: Any = fn
@@ -62,7 +100,8 @@ class Job(Base["P", "R"]):
         """The function's docstring."""
         self.policy = policy
         self.options = policy.options(self.name)
-        self._ticket = ticket
+        self._callers = callers
+        self._codec: Codec | None = None
 
     if TYPE_CHECKING:
 
@@ -83,11 +122,43 @@ class Job(Base["P", "R"]):
         """Its tags."""
         return self.policy.tags
 
-    def __afterwork__(self, options: Options) -> tuple[Callable[..., object], Options, Ticket]:
+    @property
+    def codec(self) -> Codec:
+        """Writes and reads the arguments of a durable call."""
+        if self._codec is None:
+            from ._codec import Codec
+
+            self._codec = Codec(self.fn)
+        return self._codec
+
+    def __afterwork__(
+        self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Callable[..., object], Options, Ticket]:
         """What `after(job)` queues: the function, with the job's options under those of the call,
-        and a ticket."""
-        given = {**self.options.given, **options.given}
-        return self.fn, Options(**given), self._ticket(self)
+        and a ticket. For a durable job its arguments are checked here."""
+        if not self.policy.durable:
+            if options.durable_only is not None:
+                expected = f"left out, or {self.name!r} be registered with durable=True"
+                raise InvalidOptionError(options.durable_only, expected, "given")
+            return self.fn, self._merged(options), self._callers.ticket(self)
+        if "commit" in kwargs and not self.codec.takes("commit"):
+            options = Options(**options.given, commit=kwargs.pop("commit"))
+        merged = self._merged(options)
+        return self.fn, merged, self._callers.durable_ticket(self, options, merged, args, kwargs)
+
+    async def __afterwork_enqueue__(
+        self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> str:
+        """What `after.enqueue(job)` does."""
+        if not self.policy.durable:
+            raise InvalidJobError(
+                f"the job {self.name!r} is not durable, so there is nothing to write down. "
+                "Register it with durable=True"
+            )
+        return await self._callers.enqueue(self, options, args, kwargs)
+
+    def _merged(self, options: Options) -> Options:
+        return Options(**{**self.options.given, **options.given})
 
     def __repr__(self) -> str:
         return f"<Job {self.name}{'' if self.schedule is None else f' {self.schedule}'}>"

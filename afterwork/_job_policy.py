@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import _check, _durations, _slots
 from ._between import Between
 from ._options import Options
+from ._rate import Rate
 from .errors import InvalidJobError, InvalidOptionError, UnknownOptionError
 
 TYPE_CHECKING = False
@@ -30,10 +31,15 @@ if TYPE_CHECKING:
         environments: Collection[str]
         between: tuple[str, str] | None
         mode: Literal["wait", "accept"] | None
+        durable: bool
+        concurrency: int | None
+        rate: str | None
 
 
 NAMES = (
     "between",
+    "concurrency",
+    "durable",
     "environments",
     "grace",
     "jitter",
@@ -41,6 +47,7 @@ NAMES = (
     "mode",
     "name",
     "overlap",
+    "rate",
     "retry",
     "tags",
     "timeout",
@@ -63,6 +70,8 @@ class JobPolicy:
     __slots__ = (
         "_given",
         "between",
+        "concurrency",
+        "durable",
         "environments",
         "grace",
         "jitter",
@@ -70,6 +79,7 @@ class JobPolicy:
         "mode",
         "name",
         "overlap",
+        "rate",
         "schedule",
         "tags",
         "timezone",
@@ -111,6 +121,10 @@ class JobPolicy:
         self.between = None if between is None else Between(between, timezone)
         mode = get("mode")
         self.mode = None if mode is None else _check.choice("mode", mode, MODES)
+        self.durable = _check.flag("durable", get("durable", False))
+        self.concurrency = _check.optional_count("concurrency", get("concurrency"))
+        self.rate = None if get("rate") is None else Rate.parse(get("rate"))
+        self._check_durable()
         self._given: dict[str, Any] = {}
         if "timeout" in values:
             timeout = values["timeout"]
@@ -118,6 +132,24 @@ class JobPolicy:
         if "retry" in values:
             self._given["retry"] = values["retry"]
         Options(**self._given)
+
+    def _check_durable(self) -> None:
+        if not self.durable:
+            if self.concurrency is not None or self.rate is not None:
+                raise InvalidJobError(
+                    "concurrency= and rate= hold back calls that are kept until their turn: add "
+                    "durable=True. Runs of other jobs are kept apart by overlap="
+                )
+        elif self.schedule is not None:
+            raise InvalidJobError(
+                "a job with a schedule is not durable: its slots are made up for by misfire=. Let "
+                "it call a durable job: await after.enqueue(job)"
+            )
+        elif self.overlap != "allow":
+            raise InvalidJobError(
+                f"overlap={self.overlap!r} would drop calls that were accepted. For one run of a "
+                "durable job at a time say concurrency=1"
+            )
 
     def options(self, name: str) -> Options:
         """What the pipeline has to know of a job of that name."""

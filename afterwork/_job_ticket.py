@@ -22,7 +22,7 @@ from ._occurrence import short
 from ._outcome import Outcome
 from ._run_record import describe, write_end
 from ._store import LEASE_LOST, RunRecord
-from ._ticket import GO, Verdict
+from ._ticket import GO, Plain, Verdict
 from .errors import StoreError
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ STOP_PREFIX = "stop:"
 """Notes of the store under this and a run's id ask that run to end; their text is the reason."""
 
 
-class JobTicket:
+class JobTicket(Plain):
     """The ticket of one run of a job."""
 
     __slots__ = (
@@ -73,6 +73,7 @@ class JobTicket:
         "slot",
         "status",
         "token",
+        "was_cancelled",
     )
 
     def __init__(self, dispatch: Dispatch, job: Job[..., Any], occurrence: Occurrence) -> None:
@@ -95,6 +96,8 @@ class JobTicket:
         """The run that it is a duplicate of."""
         self.status: str | None = None
         """Why it did not run: `duplicate`, `paused`, `skipped` or `unavailable`."""
+        self.was_cancelled = False
+        """Somebody asked this very run to end."""
         self._lock = Lock()
         self._left = False
         self._work: Work | None = None
@@ -198,7 +201,7 @@ class JobTicket:
         claim = store.claim(
             record,
             occurrence.keys,
-            keep=self.dispatch.keep_seconds(self.job),
+            keep=self._keep_seconds(),
             ttl=self.dispatch.lease_seconds,
             # What is not to run now is not made a next attempt: nobody would end it.
             reopen=occurrence.reopens and reason is None,
@@ -219,6 +222,10 @@ class JobTicket:
         if problem is not None:
             raise problem
         return None
+
+    def _keep_seconds(self) -> float:
+        """How long its keys count."""
+        return self.dispatch.keep_seconds(self.job)
 
     def _refusal(self, paused: bool) -> str | None:
         """Why it is not to run, whoever else is running."""
@@ -298,6 +305,7 @@ class JobTicket:
             self._renewed_at = asked_at
             if reason is None and (reason := store.get(STOP_PREFIX + run.id)) is not None:
                 store.delete(STOP_PREFIX + run.id)  # a later attempt is not meant
+                self.was_cancelled = True
         except Exception as error:
             self._report(error, "renew")
             late = asked_at - self._renewed_at

@@ -37,6 +37,10 @@ class Jobs:
             raise UnknownJobError(name, self._jobs)
         return job
 
+    def find(self, name: str) -> Job[..., Any] | None:
+        """The job of that name, or None."""
+        return self._jobs.get(name)
+
     def __iter__(self) -> Iterator[Job[..., Any]]:
         return iter(list(self._jobs.values()))
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from . import _check
+from . import _check, _durations
 from ._kinds import is_async
 from ._retry import Retry
-from .errors import InvalidOptionError, UnknownOptionError
+from .errors import InvalidOptionError, NaiveDatetimeError, UnknownOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime, timedelta
     from typing import Any, Literal, TypeAlias, TypedDict
 
     from ._response import ResponseInfo
@@ -25,9 +26,28 @@ if TYPE_CHECKING:
         name: str | None
         key: str | None
         early: bool
+        delay: float | str | timedelta | datetime | None
+        priority: int
+        when: Literal["recorded", "sent"]
+        commit: Any
+        connection: Any
 
 
-NAMES = ("early", "key", "name", "on", "retry", "timeout")
+NAMES = (
+    "commit",
+    "connection",
+    "delay",
+    "early",
+    "key",
+    "name",
+    "on",
+    "priority",
+    "retry",
+    "timeout",
+    "when",
+)
+DURABLE_ONLY = ("commit", "connection", "delay", "priority", "when")
+"""What only durable jobs know."""
 CONDITIONS = ("always", "success", "error")
 
 
@@ -46,7 +66,21 @@ UNSET = Unset()
 class Options:
     """Checked options. One object serves every call made with it; it never changes."""
 
-    __slots__ = ("early", "given", "key", "name", "on", "retry", "timeout")
+    __slots__ = (
+        "commit",
+        "connection",
+        "delay",
+        "durable_only",
+        "early",
+        "given",
+        "key",
+        "name",
+        "on",
+        "priority",
+        "retry",
+        "timeout",
+        "when",
+    )
 
     def __init__(self, **values: Any) -> None:
         for name in values:
@@ -71,6 +105,35 @@ class Options:
         self.name = _check.optional_text("name", values.get("name"))
         self.key = _check.optional_text("key", values.get("key"))
         self.early = _check.flag("early", values.get("early", False))
+        self.durable_only = next((name for name in DURABLE_ONLY if name in values), None)
+        """The name of an option that only durable jobs know, if one was given."""
+        self.delay: float | datetime | None = None
+        """Seconds, or the moment itself."""
+        self.priority = 0
+        self.when: str = "recorded"
+        self.commit: Any = None
+        self.connection: Any = None
+        if self.durable_only is not None:
+            self._take_durable(values)
+
+    def _take_durable(self, values: dict[str, Any]) -> None:
+        delay: Any = values.get("delay")
+        if hasattr(delay, "tzinfo"):
+            if delay.tzinfo is None:
+                raise NaiveDatetimeError("delay", delay)
+            self.delay = delay
+        elif delay is not None:
+            seconds = _durations.parse(delay) if isinstance(delay, str) else delay
+            if hasattr(seconds, "total_seconds"):
+                seconds = seconds.total_seconds()
+            self.delay = _check.seconds("delay", seconds, zero=True)
+        self.priority = values.get("priority", 0)
+        if type(self.priority) is not int or not -1000 <= self.priority <= 1000:
+            expected = "a whole number from -1000 to 1000; higher goes first"
+            raise InvalidOptionError("priority", expected, self.priority)
+        self.when = _check.choice("when", values.get("when", "recorded"), ("recorded", "sent"))
+        self.commit = values.get("commit")
+        self.connection = values.get("connection")
 
     def admits(self, response: ResponseInfo | None) -> bool:
         """Whether a callback with these options runs after that response.

@@ -86,6 +86,12 @@ class Pipeline:
         """Set where the app has jobs with a schedule; the lifespan starts and stops it."""
         PIPELINES.add(self)
 
+    @property
+    def jobs(self) -> Dispatch:
+        """The dispatch of an app that has jobs."""
+        assert self.dispatch is not None, "a job has registered itself there"
+        return self.dispatch
+
     # -- taking work in
 
     def check_limit(self, fn: object) -> None:
@@ -150,7 +156,7 @@ class Pipeline:
 
     def submit(self, work: Work, eager: bool = False) -> None:
         if work.options is not DEFAULT and work.attempt == 1 and not work.entered:
-            if not self._admits(work):
+            if not (work.ticket is not None and work.ticket.admitted) and not self._admits(work):
                 return
             if work.ticket is not None:
                 self.admission.enter(work)
@@ -313,9 +319,15 @@ class Pipeline:
         policy = work.retry
         if policy is None or work.kind == _kinds.AWAITABLE or work.cut is not None:
             return False
-        if isinstance(error, PermanentFailure) or not policy.again(work.attempt, error):
+        failures = work.attempt + (0 if work.ticket is None else work.ticket.earlier_failures)
+        if isinstance(error, PermanentFailure) or not policy.again(failures, error):
             return False
-        delay = error.seconds if isinstance(error, RetryLater) else policy.wait(work.attempt)
+        delay = error.seconds if isinstance(error, RetryLater) else policy.wait(failures)
+        if work.ticket is not None and work.ticket.again(work, delay, error):
+            work.error = error
+            _say_retrying(work, error, delay)
+            self.part_with(work)
+            return True
         due = self.clock.monotonic() + delay
         if any(end is not None and due >= end for end in (work.queue.deadline, self.ends)):
             return False
@@ -325,18 +337,23 @@ class Pipeline:
             work.state = QUEUED
             work.due = due
             work.error = error
-        _events.emit(
-            _events.WARNING,
-            "run.retrying",
-            error,
-            delay_seconds=round(delay, 6),
-            **fields(work),
-        )
+        _say_retrying(work, error, delay)
         work.attempt += 1
         self._disarm(work)
         self._release(work)
         self.soon(self._wait, work, delay)
         return True
+
+    def part_with(self, work: Work) -> None:
+        """A work goes on elsewhere, or later: here it is over, without an outcome."""
+        with LOCK:
+            if work.state == DONE:
+                return
+            if work.state == STARTED:
+                work.ended = self.clock.monotonic()
+            work.state = DONE
+        self._release(work)
+        self.admission.leave(work)
 
     def _wait(self, work: Work, delay: float) -> None:
         _loop_of(work).later(delay, self.submit, work)
@@ -468,6 +485,16 @@ class Pipeline:
 
 
 NO_CONTEXT = Context()
+
+
+def _say_retrying(work: Work, error: BaseException, delay: float) -> None:
+    _events.emit(
+        _events.WARNING,
+        "run.retrying",
+        error,
+        delay_seconds=round(delay, 6),
+        **fields(work),
+    )
 
 
 def _loop_of(work: Work) -> Loop:

@@ -69,6 +69,7 @@ class Queue:
         "deadline",
         "due",
         "early",
+        "held",
         "hold_open",
         "line",
         "listeners",
@@ -90,6 +91,7 @@ class Queue:
         self.live: dict[Work, None] = {}
         self.early = False
         self.watched = False
+        self.held = False
         self.hold_open = False
         self.current: Work | None = None
         self.line: list[Work] | None = None

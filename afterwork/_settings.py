@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, TypeAlias, TypedDict
 
     from ._clock import WaitingClock
+    from ._engine import Engine
     from ._hosts import Host, WaitUntil
     from ._run import Reporter, Run
     from ._store import Store
@@ -54,12 +55,19 @@ if TYPE_CHECKING:
         ready: Callable[[], object] | None
         keep: int
         keep_for: float | str
+        engine: Engine | None
+        max_payload: int
+        concurrency: int
+        worker: Literal["auto"] | bool
 
 
 DEFAULT_LEASE_SECONDS = 60.0
 """Long enough for a store that is away for a moment, short enough to wait for after a crash."""
 DEFAULT_KEEP_SECONDS = 30 * 86_400.0
 DEFAULT_SLOW_SECONDS = 10.0
+DEFAULT_MAX_PAYLOAD = 262_144
+DEFAULT_CONCURRENCY = 10
+ENGINE = ("bind", "enqueue", "serve", "status", "cancel", "capabilities", "name")
 RECORDS = ("failures", "all", "none")
 DEFAULT_GRACE_SECONDS = 25.0
 """Below the 30 s that Kubernetes, Heroku, Render and gunicorn give a process to end."""
@@ -69,7 +77,9 @@ NAMES = (
     "at_limit",
     "budget",
     "clock",
+    "concurrency",
     "early",
+    "engine",
     "environment",
     "grace",
     "host",
@@ -77,6 +87,7 @@ NAMES = (
     "keep_for",
     "lease",
     "limit",
+    "max_payload",
     "on_abandon",
     "on_missing",
     "on_store_error",
@@ -91,6 +102,7 @@ NAMES = (
     "store",
     "threads",
     "timeout",
+    "worker",
 )
 
 
@@ -143,6 +155,14 @@ class Settings:
             raise InvalidOptionError("ready", "a function that says whether to begin", self.ready)
         self.keep = _check.count("keep", get("keep", 1000))
         self.keep_for = _duration("keep_for", get("keep_for", DEFAULT_KEEP_SECONDS))
+        self.engine: Engine | None = get("engine")
+        if self.engine is not None and not all(hasattr(self.engine, name) for name in ENGINE):
+            raise InvalidOptionError("engine", f"an object with {', '.join(ENGINE)}", self.engine)
+        self.max_payload = _check.count("max_payload", get("max_payload", DEFAULT_MAX_PAYLOAD))
+        self.concurrency = _check.count("concurrency", get("concurrency", DEFAULT_CONCURRENCY))
+        self.worker: Literal["auto"] | bool = get("worker", "auto")
+        if self.worker not in ("auto", True, False):
+            raise InvalidOptionError("worker", "'auto', True or False", self.worker)
         self.slow = _check.seconds("slow", get("slow", DEFAULT_SLOW_SECONDS), zero=True)
 
 

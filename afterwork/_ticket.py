@@ -18,18 +18,21 @@ else:
 
 
 class Verdict:
-    """Whether a work may run. `wait` is in seconds, `outcome` how it ends without having run."""
+    """Whether a work may run. `wait` is in seconds, `outcome` how it ends without having run.
+    `elsewhere`: it is somebody else's to run, and none of this pipeline's any more."""
 
-    __slots__ = ("error", "outcome", "reason", "wait")
+    __slots__ = ("elsewhere", "error", "outcome", "reason", "wait")
 
     def __init__(
         self,
         *,
+        elsewhere: bool = False,
         wait: float | None = None,
         outcome: Outcome | None = None,
         reason: str | None = None,
         error: BaseException | None = None,
     ) -> None:
+        self.elsewhere = elsewhere
         self.wait = wait
         self.outcome = outcome
         self.reason = reason
@@ -37,6 +40,35 @@ class Verdict:
 
 
 GO = Verdict()
+ELSEWHERE = Verdict(elsewhere=True)
+
+
+class Plain:
+    """What most tickets say of themselves: nothing of them is written ahead."""
+
+    __slots__ = ()
+
+    @property
+    def unwritten(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def admitted(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def earlier_failures(self) -> int:
+        """None."""
+        return 0
+
+    async def write(self, work: Work) -> None:
+        """Nothing to write."""
+
+    def again(self, work: Work, delay: float, error: BaseException) -> bool:
+        """The pipeline sees to it."""
+        return False
 
 
 class Ticket(Protocol):
@@ -90,6 +122,30 @@ class Ticket(Protocol):
     @property
     def blocks(self) -> bool:
         """Whether `enter` and `leave` may wait for something, and so need a thread."""
+        ...
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether it has to be written down (`write`) before anything else."""
+        ...
+
+    @property
+    def admitted(self) -> bool:
+        """Whether the work's condition (`on=`) was asked already, and met."""
+        ...
+
+    @property
+    def earlier_failures(self) -> int:
+        """How many attempts failed before this work, of those that its `Retry` counts."""
+        ...
+
+    async def write(self, work: Work) -> None:
+        """Writes it down. Raises where that cannot be done: then it is not to run."""
+        ...
+
+    def again(self, work: Work, delay: float, error: BaseException) -> bool:
+        """Whether somebody else sees to the next attempt, in `delay` seconds. If so, this work is
+        over without an outcome. Never raises."""
         ...
 
     def enter(self, work: Work) -> Verdict:

@@ -21,6 +21,9 @@ AfterworkError
 ├── VerificationError                     a trigger request that is not authentic
 ├── VerifierUnavailableError              a verifier that cannot tell at the moment
 ├── StoreError                            the store could not do what it was asked
+├── EngineError                           the engine could not do what it was asked
+├── UnsupportedError (ValueError)         the engine cannot do what a call asks of it
+├── PayloadError (ValueError)             a durable call's arguments cannot be kept as they are
 ├── PermanentFailure                      raised by a job: trying again is pointless
 ├── RetryLater                            raised by a job: try again, but not before so long
 └── CallbackTimeoutError (TimeoutError)   a callback ran longer than its timeout
@@ -39,6 +42,7 @@ __all__ = [
     "CallbackTimeoutError",
     "CronSyntaxError",
     "DurationSyntaxError",
+    "EngineError",
     "HostUnavailableError",
     "InsecureSecretError",
     "InvalidCallbackError",
@@ -49,6 +53,7 @@ __all__ = [
     "NaiveDatetimeError",
     "NoRequestError",
     "NoRunError",
+    "PayloadError",
     "PermanentFailure",
     "QueueClosedError",
     "ResponseSentError",
@@ -57,6 +62,7 @@ __all__ = [
     "UnknownJobError",
     "UnknownOptionError",
     "UnknownTimezoneError",
+    "UnsupportedError",
     "VerificationError",
     "VerifierUnavailableError",
 ]
@@ -300,6 +306,35 @@ class StoreError(AfterworkError):
     def __init__(self, store: str, doing: str, problem: str, hint: str = "") -> None:
         self.store = store
         super().__init__(f"the store {store} could not {doing}: {problem}. {hint}".rstrip())
+
+
+class EngineError(AfterworkError):
+    """The engine could not do what it was asked: it is down, full, or refuses.
+
+    `engine` names it without a password. The library's own error is the `__cause__`.
+    """
+
+    def __init__(self, engine: str, doing: str, problem: str, hint: str = "") -> None:
+        self.engine = engine
+        super().__init__(f"the engine {engine} could not {doing}: {problem}. {hint}".rstrip())
+
+
+class UnsupportedError(AfterworkError, ValueError):
+    """A durable call asks for something that the engine cannot do, such as a key or a delay. It is
+    raised at the call, and nothing is queued."""
+
+    def __init__(self, engine: str, what: str, hint: str) -> None:
+        self.engine = engine
+        super().__init__(f"the engine {engine} has no {what}. {hint}")
+
+
+class PayloadError(AfterworkError, ValueError):
+    """The arguments of a durable call cannot be written as JSON and read again, or what was to be
+    read is not what was written. `where` names the argument; its value is in no message."""
+
+    def __init__(self, where: str, expected: str, found: str) -> None:
+        self.where = where
+        super().__init__(f"{where} must be {expected}; it is {found}.")
 
 
 class PermanentFailure(AfterworkError):

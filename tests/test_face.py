@@ -15,6 +15,7 @@ FACE = {
     "Bearer",
     "Cron",
     "Deferred",
+    "Engine",
     "Every",
     "HeaderSecret",
     "Host",
@@ -38,6 +39,7 @@ def test_the_face_is_exactly_the_list() -> None:
     assert {name for name in dir(afterwork) if not name.startswith("_")} == {
         *FACE,
         "errors",
+        "engines",
         "stores",
         "testing",
         "verify",

@@ -1,0 +1,19 @@
+"""What you need to write an engine of your own: the protocol and the envelope that goes through it.
+
+```
+from afterwork.engines import Capabilities, Engine, Envelope
+```
+
+Run the contract suite of `afterwork.testing.engine_contract` against it.
+"""
+
+from __future__ import annotations
+
+from ._engine import Capabilities, Engine
+from ._envelope import MOST_CRASHES, Envelope
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._engine import RunEnvelope as RunEnvelope
+
+__all__ = ["MOST_CRASHES", "Capabilities", "Engine", "Envelope"]
