@@ -31,6 +31,11 @@ def begun(tables: Tables, run: RunRecord, ttl: float) -> Kept:
     return Kept(record, claimant=run.id)
 
 
+def take_down(tables: Tables, run: RunRecord) -> None:
+    """Keeps the record of a run that is over and that no claim began."""
+    tables.save_run(begun(tables, run, 0))
+
+
 def reopened(record: RunRecord, run: RunRecord, alive_until: float) -> RunRecord:
     """The next attempt of a run, as `run` asks for it."""
     return replace(

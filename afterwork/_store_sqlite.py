@@ -6,6 +6,8 @@ import os
 from contextlib import contextmanager
 
 from ._clock import SYSTEM_CLOCK
+from ._journal_tables import JournalTables
+from ._local_steps import take_down
 from ._local_store import LocalStore
 from ._sqlite_file import SQLiteFile
 from ._sqlite_tables import SQLiteTables
@@ -82,6 +84,16 @@ class SQLiteStore(LocalStore):
     def now(self) -> float:
         """The clock of this machine, or the one that was given."""
         return self._clock.now()
+
+    @contextmanager
+    def journal(self, doing: str, *, writes: bool = True) -> Iterator[JournalTables]:
+        """The journal's rows, for one transaction. `doing` is for the error if it fails."""
+        with self._file.transaction(doing, writes=writes) as connection:
+            now = self.now()
+            tables = SQLiteTables(connection, self._namespace, now)
+            yield JournalTables(
+                connection, self._namespace, now, lambda run: take_down(tables, run)
+            )
 
     @contextmanager
     def _step(self, doing: str, *, writes: bool = True) -> Iterator[SQLiteTables]:
