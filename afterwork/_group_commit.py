@@ -54,8 +54,9 @@ class Write(Generic[T]):
 class GroupCommit(Generic[T]):
     """Writes to one file from one thread, which is there while there is something to write."""
 
-    def __init__(self, begin: Begin[T]) -> None:
+    def __init__(self, begin: Begin[T], apply: Callable[[T, list[Write[T]]], None]) -> None:
         self._begin = begin
+        self._apply = apply
         self._lock = threading.Lock()
         self._writes: SimpleQueue[Write[T]] | None = None
         self._thread: threading.Thread | None = None
@@ -117,8 +118,7 @@ class GroupCommit(Generic[T]):
         """Writes all together. Where one of them fails by itself, each by itself."""
         try:
             with self._begin("write down calls") as tables:
-                for write in batch:
-                    write.answer = write.call(tables)
+                self._apply(tables, batch)
         except StoreError as error:
             for write in batch:
                 write.answer, write.error = None, error

@@ -22,6 +22,7 @@ from ._job_ticket import STOP_PREFIX
 from ._journal_tables import Limits
 from ._journal_ticket import JournalTicket
 from ._journal_worker import POLL_SECONDS, JournalWorker
+from ._journal_writes import Add, apply, fail
 from ._outcome import Outcome
 from ._results import PREFIX, Result
 from ._run_record import describe
@@ -44,7 +45,7 @@ class Journal:
 
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
-        self.commits: GroupCommit[JournalTables] = GroupCommit(self._begin)
+        self.commits: GroupCommit[JournalTables] = GroupCommit(self._begin, apply)
         self._lock = threading.Lock()
         self._owner = ""
         self._process = 0
@@ -52,19 +53,8 @@ class Journal:
         self._running: dict[str, Work] = {}
         self._wakers: dict[Callable[[], None], None] = {}
         self._limits: tuple[int, dict[str, Limits]] = (0, {})
-
-    # -- what it is
-
-    @property
-    def name(self) -> str:
-        """`journal`, and where it is."""
-        return f"journal in {type(self.dispatch.chosen_store()).__name__}"
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """See `Engine`."""
-        file = self.dispatch.chosen_store().shared != "process"
-        return Capabilities(
+        file = dispatch.chosen_store().shared != "process"
+        self.capabilities = Capabilities(
             delay_resolution=POLL_SECONDS,
             keys="active",
             priority=True,
@@ -72,8 +62,16 @@ class Journal:
             cancel=True,
             limits=True,
             survives="power" if file else "process",
-            recovery_seconds=self.dispatch.lease_seconds + POLL_SECONDS,
+            recovery_seconds=dispatch.lease_seconds + POLL_SECONDS,
         )
+        """See `Engine`."""
+
+    # -- what it is
+
+    @property
+    def name(self) -> str:
+        """`journal`, and where it is."""
+        return f"journal in {type(self.dispatch.chosen_store()).__name__}"
 
     @property
     def owner(self) -> str:
@@ -121,11 +119,12 @@ class Journal:
     ) -> Sequence[str]:
         """See `Engine`: for whoever has time for it."""
 
-        def add(tables: JournalTables) -> list[str]:
-            return [tables.add(envelope, None) for envelope in envelopes]
-
-        ids: list[str] = await self.commits.write(add, self.dispatch.running_loop())
+        add = Add(envelopes, [None] * len(envelopes))
+        await self.commits.begun(add, self.dispatch.running_loop())
+        if add.error is not None:
+            raise add.error
         self.wake()
+        ids: list[str] = add.answer
         return ids
 
     async def write(self, works: list[Work], envelopes: list[Envelope]) -> None:
@@ -136,21 +135,15 @@ class Journal:
         if runs_here:
             self._start_beating()
         limits, now = self.limits(), self.now()
-        own = [
-            runs_here
+        owners = [
+            owner
+            if runs_here
             and envelope.job not in limits
             and (envelope.run_at is None or envelope.run_at <= now)
+            else None
             for envelope in envelopes
         ]
-        mine: list[bool] = []
-
-        def add(tables: JournalTables) -> None:
-            mine.clear()
-            for envelope, is_own in zip(envelopes, own, strict=True):
-                added = tables.add(envelope, owner if is_own else None)
-                mine.append(is_own and added == envelope.id)
-
-        write: Write[JournalTables] = Write(add)
+        write = Add(envelopes, owners)
         written = cancelled = False
 
         def told(write: Write[JournalTables]) -> None:
@@ -174,17 +167,21 @@ class Journal:
             raise
         if write.error is not None:
             raise write.error
-        for work, envelope, is_mine in zip(works, envelopes, mine, strict=True):
-            if is_mine:
+        for work, envelope, its_owner, added in zip(
+            works, envelopes, owners, write.answer, strict=True
+        ):
+            if its_owner is not None and added == envelope.id:
                 self._adopt(work, envelope)
-        if not all(mine):
+        if not all(owners):
             self.wake()
 
     def _take_back(self, envelopes: Sequence[Envelope], owner: str) -> None:
         def take_back(tables: JournalTables) -> None:
-            for envelope in envelopes:
-                if not tables.end(envelope, owner):
-                    tables.withdraw(envelope.id)
+            ids = [envelope.id for envelope in envelopes]
+            own = tables.own(ids)
+            tables.delete([call for call in ids if own.get(call, ("", 0))[0] == owner])
+            for call in ids:
+                tables.withdraw(call)
 
         self.commits.submit(Write(take_back))
 
@@ -262,9 +259,8 @@ class Journal:
             if ticket.following is not None or ticket.envelope.job in self.limits():
                 self.wake()
 
-        write: Write[JournalTables] = Write(end)
-        write.then = told
-        self.commits.submit(write)
+        end.then = told
+        self.commits.submit(end)
 
     def refuse(self, envelope: Envelope, error: Exception) -> None:
         """A call that this process has taken out cannot be read: it is a dead letter."""
@@ -286,12 +282,7 @@ class Journal:
             error=describe(error),
         )
         owner = self.owner
-
-        def fail(tables: JournalTables) -> None:
-            if tables.fail(envelope, owner, record.error):
-                tables.record(record)
-
-        self.commits.submit(Write(fail))
+        self.commits.submit(Write(lambda tables: fail(tables, envelope, owner, record)))
 
     def _keep_result(self, call: str, text: str) -> None:
         dispatch = self.dispatch

@@ -29,9 +29,11 @@ ENVELOPE = """id, job, payload, run_at_seconds, key, priority, attempt, crashes,
 ROW = f"{ENVELOPE}, state, owner, changed_at_seconds, error"
 ADD = f"""
     INSERT INTO calls (namespace, {ENVELOPE}, state, owner, changed_at_seconds)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-MINE = "namespace = ? AND id = ? AND owner = ? AND attempt = ? AND state = 'running'"
+    VALUES """
+ADD_ROW = f"({', '.join('?' * 15)})"
+MOST_ROWS = 60
+"""Rows in one statement: SQLite takes 999 values at least."""
+MOST_IDS = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,13 @@ class JournalTables:
         connection: sqlite3.Connection,
         namespace: str,
         now: float,
-        record: Callable[[RunRecord], None],
+        record: Callable[[list[RunRecord]], None],
     ) -> None:
         self._connection = connection
         self._namespace = namespace
         self.now = now
         self.record = record
-        """Writes down a run that is over, in the same transaction where there is one."""
+        """Writes down runs that are over, in the same transaction where there is one."""
 
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement, (self._namespace, *values)).fetchall()
@@ -81,40 +83,41 @@ class JournalTables:
 
     # -- taking in
 
-    def add(self, envelope: Envelope, owner: str | None) -> str:
-        """Takes a call in, for this owner at once or for whoever comes. Returns its id, or that of
-        the one whose key keeps it out."""
-        if envelope.key is not None:
-            found = self._all(
-                "SELECT id FROM calls WHERE namespace = ? AND job = ? AND key = ? "
-                "AND key IS NOT NULL AND state != 'failed'",
-                *(envelope.job, envelope.key),
-            )
-            if found:
-                run_id: str = found[0][0]
-                return run_id
-        run_at = envelope.run_at
-        self._connection.execute(
-            ADD,
-            (
-                self._namespace,
-                envelope.id,
-                envelope.job,
-                envelope.payload,
-                self.now if run_at is None else run_at,
-                envelope.key,
-                envelope.priority,
-                envelope.attempt,
-                envelope.crashes,
-                envelope.retry,
-                envelope.trace,
-                envelope.enqueued_at,
-                WAITING if owner is None else RUNNING,
-                owner,
-                self.now,
-            ),
+    def with_key(self, job: str, key: str) -> str | None:
+        """The id of the call of a job that has this key and is not over."""
+        found = self._all(
+            "SELECT id FROM calls WHERE namespace = ? AND job = ? AND key = ? "
+            "AND key IS NOT NULL AND state != 'failed'",
+            *(job, key),
         )
-        return envelope.id
+        run_id: str | None = found[0][0] if found else None
+        return run_id
+
+    def add(self, rows: Sequence[tuple[Envelope, str | None]]) -> None:
+        """Takes calls in, each for an owner at once or for whoever comes."""
+        for start in range(0, len(rows), MOST_ROWS):
+            some = rows[start : start + MOST_ROWS]
+            values: list[Any] = []
+            for envelope, owner in some:
+                run_at = envelope.run_at
+                values += (
+                    self._namespace,
+                    envelope.id,
+                    envelope.job,
+                    envelope.payload,
+                    self.now if run_at is None else run_at,
+                    envelope.key,
+                    envelope.priority,
+                    envelope.attempt,
+                    envelope.crashes,
+                    envelope.retry,
+                    envelope.trace,
+                    envelope.enqueued_at,
+                    WAITING if owner is None else RUNNING,
+                    owner,
+                    self.now,
+                )
+            self._connection.execute(ADD + ", ".join([ADD_ROW] * len(some)), values)
 
     # -- taking out
 
@@ -192,11 +195,22 @@ class JournalTables:
 
     # -- giving back and ending: each says whether the call was still this owner's
 
-    def end(self, envelope: Envelope, owner: str) -> bool:
-        """A call is over and is not kept."""
-        return bool(
-            self._change(f"DELETE FROM calls WHERE {MINE}", envelope.id, owner, envelope.attempt)
-        )
+    def own(self, run_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Who runs these calls, and in which attempt; those that run."""
+        rows = self._in("SELECT id, owner, attempt FROM calls", "AND state = 'running'", run_ids)
+        return {run_id: (owner, attempt) for run_id, owner, attempt in rows}
+
+    def delete(self, run_ids: Sequence[str]) -> None:
+        """These calls are over."""
+        self._in("DELETE FROM calls", "", run_ids)
+
+    def _in(self, statement: str, and_that: str, run_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(run_ids), MOST_IDS):
+            some = run_ids[start : start + MOST_IDS]
+            where = f"WHERE namespace = ? AND id IN ({_marks(some)}) {and_that}"
+            rows += self._all(f"{statement} {where}", *some)
+        return rows
 
     def fail(self, envelope: Envelope, owner: str, error: str | None) -> bool:
         """A call is over without success, and is kept as a dead letter."""
@@ -312,7 +326,8 @@ class JournalTables:
             if call is not None and call.state == FAILED:
                 self.bury([run_id])
                 fresh = replace(call.envelope, id=new_id(), attempt=1, crashes=0, run_at=None)
-                revived.append(self.add(fresh, None))
+                self.add([(fresh, None)])
+                revived.append(fresh.id)
         return revived
 
     def bury(self, run_ids: Sequence[str]) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from . import _events
+from ._group_commit import Write
+from ._journal_writes import End, fail
 from ._outcome import Outcome
 from ._run_record import describe
 from ._store import RunRecord, kept_error
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from ._envelope import Envelope
-    from ._group_commit import Write
     from ._job import Job
     from ._journal import Journal
     from ._journal_tables import JournalTables
@@ -88,9 +87,9 @@ class JournalTicket(Plain):
     def leave(self, work: Work) -> None:
         self.journal.left(self, work)
 
-    def write_end(self, work: Work) -> Any:
-        """What is to be written now that the work is over: a call with the journal's tables that
-        says whether the run was still this process'."""
+    def write_end(self, work: Work) -> Write[JournalTables]:
+        """What is to be written now that the work is over. Its answer says whether the run was
+        still this process'."""
         envelope, owner, outcome = self.envelope, self.journal.owner, work.outcome
         error = None if work.error is None else kept_error(describe(work.error))
         following = self.following
@@ -99,7 +98,7 @@ class JournalTicket(Plain):
             if not withdrawn and not self.was_cancelled:
                 following = envelope.again(None, crashed=True)
         if following is not None:
-            return lambda tables: tables.give_back(envelope, owner, following, error)
+            return Write(lambda tables: tables.give_back(envelope, owner, following, error))
         record = RunRecord(
             id=envelope.id,
             job=envelope.job,
@@ -111,16 +110,9 @@ class JournalTicket(Plain):
             reason=work.cut,
             error=error,
         )
-        kept = outcome in (Outcome.FAILED, Outcome.TIMED_OUT)
-
-        def end(tables: JournalTables) -> bool:
-            mine = tables.fail(envelope, owner, error) if kept else tables.end(envelope, owner)
-            if mine:
-                started = None if work.duration is None else tables.now - work.duration
-                tables.record(replace(record, started_at=started))
-            return mine
-
-        return end
+        if outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
+            return Write(lambda tables: fail(tables, envelope, owner, record))
+        return End(envelope, owner, record)
 
     def ended(self, write: Write[JournalTables], work: Work) -> None:
         """Told in the writing thread what became of it."""

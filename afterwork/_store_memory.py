@@ -67,7 +67,7 @@ class MemoryStore(LocalStore):
             connection = self._journal
             connection.execute("BEGIN")
             try:
-                yield JournalTables(connection, "", self.now(), ended.append)
+                yield JournalTables(connection, "", self.now(), ended.extend)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 from ._clock import SYSTEM_CLOCK
 from ._journal_tables import JournalTables
-from ._local_steps import take_down
 from ._local_store import LocalStore
 from ._sqlite_file import SQLiteFile
+from ._sqlite_records import take_down
 from ._sqlite_tables import SQLiteTables
 from .errors import InvalidOptionError
 
@@ -92,7 +92,7 @@ class SQLiteStore(LocalStore):
             now = self.now()
             tables = SQLiteTables(connection, self._namespace, now)
             yield JournalTables(
-                connection, self._namespace, now, lambda run: take_down(tables, run)
+                connection, self._namespace, now, lambda runs: take_down(tables, runs)
             )
 
     @contextmanager
