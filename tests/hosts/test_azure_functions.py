@@ -369,6 +369,11 @@ async def test_without_a_retry_policy_a_failed_slot_is_over(
     assert ran == ["broken"]
 
 
+async def test_one_timer_for_all_runs_what_is_due(work: Afterwork) -> None:
+    """Nothing, as it has been asked for the first time."""
+    assert (await Timers(work).due())["status"] == "ok"
+
+
 async def test_a_job_that_is_not_there_fails_the_function(work: Afterwork) -> None:
     with pytest.raises(JobFailedError, match="404"):
         await Timers(work).run("missing")
