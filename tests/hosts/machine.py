@@ -120,12 +120,14 @@ class Machine:
     def gone(self) -> bool:
         return self.process.poll() is not None
 
-    def call(self, path: str = "/", method: str = "GET", **headers: str) -> Answer:
+    def call(
+        self, path: str = "/", method: str = "GET", content: bytes = b"", **headers: str
+    ) -> Answer:
         """A request and its whole response."""
         asked = time.monotonic()
         with self.flight() as connection:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, headers={"Connection": "close", **named})
+            connection.request(method, path, content, {"Connection": "close", **named})
             response = connection.getresponse()
             body = response.read()
             at = time.monotonic()

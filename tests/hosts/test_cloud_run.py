@@ -23,7 +23,9 @@ K = {"K_SERVICE": "shop", "K_REVISION": "shop-00001-abc", "K_CONFIGURATION": "sh
 NOTE = "host.limited"
 
 
-def machine(directory: Path, *, freezes: bool = False, app: str = "shop:app", **more: str) -> Machine:
+def machine(
+    directory: Path, *, freezes: bool = False, app: str = "shop:app", **more: str
+) -> Machine:
     command = SERVE.format(app=app)
     path = (HOME, directory)
     return Machine(
@@ -56,7 +58,7 @@ def test_what_is_detached_stands_still_until_the_next_request(tmp_path: Path) ->
     """Nothing is lost as long as the instance lives, but nobody knows when it goes on. That is what
     the warning is for, and it comes once."""
     with machine(tmp_path, freezes=True) as run:
-        answer = run.call("/?name=receipt&seconds=0.5")
+        answer = run.call("/?name=receipt&seconds=1.5")
         until(lambda: run.frozen, "the CPU to be gone")
         before = run.journal.lines("done", "receipt")
         with run.flight():
