@@ -48,7 +48,7 @@ class Answer:
 class Machine:
     """A process that serves HTTP on `$PORT`. For a `with`.
 
-    `command`: for a shell, as configurations have it. `freezes`: whether it is stopped whenever no
+    `command`: for a shell, as configurations have it: bash, which makes way for a single command. `freezes`: whether it is stopped whenever no
     request is in flight. `kill_after`: seconds between the signal that ends it and SIGKILL.
     """
 
@@ -178,7 +178,7 @@ class Machine:
         self._ended = False
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["sh", "-c", command],
+                ["bash", "-c", command],
                 cwd=self.directory,
                 env={**self._environ, "PORT": str(self.port)},
                 stdin=subprocess.DEVNULL,

@@ -35,7 +35,7 @@ def machine(
 
 def module(directory: Path, host: str) -> str:
     """An app that says which host it wants, as its user would."""
-    text = f"from shop import shop\nfrom afterwork import AfterMiddleware\n"
+    text = "from shop import shop\nfrom afterwork import AfterMiddleware\n"
     text += f"app = AfterMiddleware(shop, host={host!r}, grace={GRACE})\n"
     (directory / "chosen.py").write_text(text)
     return "chosen:app"
