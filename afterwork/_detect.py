@@ -77,6 +77,9 @@ CLOUD_RUN = HostInfo(
 )
 PLAIN = HostInfo("plain")
 
+AZURE_WORKERS = ("azure_functions_runtime", "azure_functions_worker")
+"""What Azure's worker has imported when it loads an app: not every plan sets the variable."""
+
 TABLE: tuple[Row, ...] = (
     ("cloudflare", lambda env: sys.platform == "emscripten", CLOUDFLARE),
     ("vercel", lambda env: env.get("VERCEL") and env.get("VERCEL_IPC_PATH"), VERCEL),
@@ -87,9 +90,20 @@ TABLE: tuple[Row, ...] = (
         AWS_LAMBDA_MANAGED_INSTANCES,
     ),
     ("aws-lambda", lambda env: env.get("AWS_LAMBDA_RUNTIME_API"), AWS_LAMBDA),
-    ("azure-functions", lambda env: env.get("FUNCTIONS_WORKER_RUNTIME"), AZURE),
+    (
+        "azure-functions",
+        lambda env: (
+            env.get("FUNCTIONS_WORKER_RUNTIME")
+            or any(name in sys.modules for name in AZURE_WORKERS)
+        ),
+        AZURE,
+    ),
     ("modal", lambda env: env.get("MODAL_IS_REMOTE") == "1", MODAL),
     ("cloud-run", lambda env: env.get("K_SERVICE") or env.get("FUNCTION_TARGET"), CLOUD_RUN),
+    ("fly", lambda env: env.get("FLY_MACHINE_ID"), HostInfo("fly")),
+    ("render", lambda env: env.get("RENDER"), HostInfo("render")),
+    ("heroku", lambda env: env.get("DYNO"), HostInfo("heroku")),
+    ("kubernetes", lambda env: env.get("KUBERNETES_SERVICE_HOST"), HostInfo("kubernetes")),
     ("plain", lambda env: True, PLAIN),
 )
 """What is tried, in order: name, test of the environment, what the host can do."""

@@ -40,8 +40,8 @@ class Timers:
     app.
 
     A run takes the slot of the job's own schedule to which the moment belongs, so a timer that
-    fires twice, and one that is made up for (`past_due`), runs it once. A job without a schedule
-    runs each time.
+    fires twice runs it once. One that is made up for (`past_due`) when the slot's `grace` is over
+    is a run by itself, as is every run of a job without a schedule.
     """
 
     def __init__(self, work: Afterwork) -> None:

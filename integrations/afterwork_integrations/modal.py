@@ -28,8 +28,8 @@ class Schedules:
     """The jobs of one `Afterwork`, for functions with `schedule=`.
 
     A run takes the slot of the job's own schedule to which the moment belongs, so a function that
-    is called twice runs it once, where all containers share a store. A job without a schedule runs
-    each time.
+    is called twice runs it once, where all containers share a store. A job without a schedule, and
+    one at a moment that is past any slot's `grace`, runs each time.
     """
 
     def __init__(self, work: Afterwork) -> None:

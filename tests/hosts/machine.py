@@ -48,8 +48,9 @@ class Answer:
 class Machine:
     """A process that serves HTTP on `$PORT`. For a `with`.
 
-    `command`: for a shell, as configurations have it: bash, which makes way for a single command. `freezes`: whether it is stopped whenever no
-    request is in flight. `kill_after`: seconds between the signal that ends it and SIGKILL.
+    `command`: for bash, which makes way for a single command. `freezes`: whether it is stopped
+    whenever no request is in flight. `kill_after`: seconds between the signal that ends it and
+    SIGKILL.
     """
 
     def __init__(
