@@ -63,8 +63,7 @@ class Timers:
         that Azure sees the failure. The function's `functionTimeout` is the limit of it all.
         """
         retry = None if context is None else context.retry_context
-        retries = retry is not None and retry.max_retry_count
-        attempt = retry.retry_count + 1 if retries else None
+        attempt = retry.retry_count + 1 if retry is not None and retry.max_retry_count else None
         return await self._door.run(job, attempt=attempt, payload=payload)
 
     async def due(self) -> dict[str, Any]:

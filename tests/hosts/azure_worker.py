@@ -45,7 +45,7 @@ class Worker:
                 self.http = each
                 self.route: str = each.get_trigger().route  # type: ignore[union-attr]
             else:
-                self.timers[each.get_function_name()] = each
+                self.timers[str(each.get_function_name())] = each
 
     async def answer(self, request: func.HttpRequest) -> func.HttpResponse:
         """What the app's HTTP function answers."""

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,13 @@ from typing import TYPE_CHECKING
 from tests.servers.journal import Journal, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 15.0
 VARIABLES = ("VERCEL", "AWS_", "K_", "FUNCTION", "MODAL_", "FUNCTIONS_", "AFTERWORK_", "PORT")
 ATTEMPTS = 3
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,11 @@ class Machine:
         self,
         directory: Path,
         command: str,
+        environ: Mapping[str, str],
         *,
         freezes: bool = False,
         kill_after: float = 30.0,
         path: tuple[Path, ...] = (),
-        **variables: str,
     ) -> None:
         self.directory = directory
         self.journal = Journal(directory / "journal")
@@ -69,6 +70,7 @@ class Machine:
         self._freezes = freezes
         self._flights = 0
         self._lock = threading.Lock()
+        self._ended = False
         kept = {name: value for name, value in os.environ.items() if not name.startswith(VARIABLES)}
         self._environ = {
             **kept,
@@ -77,7 +79,7 @@ class Machine:
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",
             "SHOP_JOURNAL": str(self.journal.path),
-            **variables,
+            **environ,
         }
         for attempt in range(1, ATTEMPTS + 1):
             self.port = _free_port()
@@ -122,13 +124,16 @@ class Machine:
         return self.process.poll() is not None
 
     def call(
-        self, path: str = "/", method: str = "GET", content: bytes = b"", **headers: str
+        self,
+        path: str = "/",
+        method: str = "GET",
+        content: bytes = b"",
+        headers: Mapping[str, str] = NOTHING,
     ) -> Answer:
         """A request and its whole response."""
         asked = time.monotonic()
         with self.flight() as connection:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, content, {"Connection": "close", **named})
+            connection.request(method, path, content, {"Connection": "close", **headers})
             response = connection.getresponse()
             body = response.read()
             at = time.monotonic()
@@ -176,9 +181,8 @@ class Machine:
             self.process.wait(TIMEOUT_SECONDS)
 
     def _start(self, command: str) -> None:
-        self._ended = False
         with (self.directory / "log").open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 ["bash", "-c", command],
                 cwd=self.directory,
                 env={**self._environ, "PORT": str(self.port)},

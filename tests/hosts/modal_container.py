@@ -21,7 +21,9 @@ class Container:
 
     def __init__(self, app: Callable[..., Any]) -> None:
         manager: Any = SimpleNamespace(get_data_in=SimpleNamespace(aio=self._data_in))
-        self._function, self._lifespan = asgi_app_wrapper(app, manager)
+        function, lifespan = asgi_app_wrapper(app, manager)
+        self._function = function
+        self._lifespan: Any = lifespan
         self._numbers = itertools.count(1)
         self._life: asyncio.Task[None] | None = None
 

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import azure.functions as func
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from afterwork._asgi import ASGIApp, Receive, Scope, Send
 
 PATIENCE = 5.0
+AsgiMiddleware: Any = func.AsgiMiddleware  # it has no types
 ENVIRON = {"FUNCTIONS_WORKER_RUNTIME": "python"}
 
 
@@ -39,30 +40,16 @@ def _azure(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-class Context(func.Context):
-    """What the worker makes for an invocation."""
-
-    def __init__(self, retry_context: Any = None) -> None:
-        self._retry_context = retry_context
-
-    invocation_id = "an-invocation"
-    function_name = "http_app_func"
-    function_directory = "/home/site/wwwroot"
-    trace_context = None  # type: ignore[assignment]
-
-    @property
-    def thread_local_storage(self) -> type[threading.local]:
-        return threading.local()  # type: ignore[return-value]
-
-    @property
-    def retry_context(self) -> Any:
-        return self._retry_context
-
-
-@dataclass
-class Retry:
-    retry_count: int
-    max_retry_count: int
+def context(count: int = 0, most: int = 0) -> Any:
+    """What the worker makes for an invocation. Without a retry policy there are zeros."""
+    return SimpleNamespace(
+        invocation_id="an-invocation",
+        function_name="http_app_func",
+        function_directory="/home/site/wwwroot",
+        thread_local_storage=threading.local(),
+        trace_context=None,
+        retry_context=SimpleNamespace(retry_count=count, max_retry_count=most),
+    )
 
 
 class Shop:
@@ -114,7 +101,7 @@ def request(path: str = "/work") -> func.HttpRequest:
 async def functions(app: ASGIApp) -> AsyncIterator[Callable[..., Any]]:
     """`AsgiFunctionApp`, as the worker indexes and calls it. Its own end of the lifespan, in
     `__del__` on a loop of its own, can never come to an end; so it is told here."""
-    functions = func.AsgiFunctionApp(app=app, http_auth_level=func.AuthLevel.ANONYMOUS)
+    functions: Any = func.AsgiFunctionApp(app=app, http_auth_level=func.AuthLevel.ANONYMOUS)
     (function,) = functions.get_functions()
     yield function.get_user_function()
     if functions.startup_task_done:
@@ -140,7 +127,7 @@ async def test_the_function_app_answers_when_the_work_is_done_and_a_note_says_so
     shop = Shop()
     async with functions(shop.app) as function:
         for _ in range(2):
-            answer = await function(request(), Context())
+            answer = await function(request(), context())
             assert (answer.status_code, answer.get_body()) == (201, b"thank you")
         assert sorted(shop.log) == ["nested"] * 2 + ["slow"] * 2 + ["startup"] + ["sync"] * 2
 
@@ -154,7 +141,7 @@ async def test_the_scope_has_what_azure_gives_and_no_asgi() -> None:
     """Nothing in the middleware may count on `scope["asgi"]`."""
     shop = Shop()
     async with functions(shop.app) as function:
-        await function(request(), Context())
+        await function(request(), context())
     life, scope = shop.scopes
     for each in (life, scope):
         assert "asgi" not in each
@@ -168,11 +155,11 @@ async def test_the_middleware_of_azure_works_in_both_forms(
 ) -> None:
     """`handle_async` on the worker's loop; `main`, a loop per request in one of its threads."""
     shop = Shop()
-    middleware = func.AsgiMiddleware(shop.app)
+    middleware = AsgiMiddleware(shop.app)
     if form == "async":
-        answer = await middleware.handle_async(request(), Context())
+        answer = await middleware.handle_async(request(), context())
     else:
-        answer = await asyncio.to_thread(middleware.main, request(), Context())
+        answer = await asyncio.to_thread(middleware.main, request(), context())
 
     assert (answer.status_code, answer.get_body()) == (201, b"thank you")
     assert sorted(shop.log) == ["nested", "slow", "sync"]
@@ -183,7 +170,7 @@ async def test_a_crash_is_azures_and_its_callbacks_run(caplog: pytest.LogCapture
     shop = Shop()
     async with functions(shop.app) as function:
         with pytest.raises(RuntimeError, match="paper jam"):
-            await function(request("/crash"), Context())
+            await function(request("/crash"), context())
         assert shop.log == ["startup", "sync"]
 
 
@@ -193,7 +180,7 @@ async def test_detached_answers_first_and_says_that_nothing_protects_the_work(
     """It goes on, on the worker's loop, as long as the worker is there."""
     shop = Shop(host="detached")
     async with functions(shop.app) as function:
-        answer = await function(request(), Context())
+        answer = await function(request(), context())
         assert answer.get_body() == b"thank you"
         assert "slow" not in shop.log
         await settled(shop, "slow", "nested", "sync")
@@ -208,9 +195,9 @@ async def test_detached_work_is_not_lost_with_a_loop_that_ends_with_its_request(
     app's lifespan runs, on the worker's loop, and would make tasks safe."""
     shop = Shop(host="detached")
     async with functions(shop.app) as function:
-        await function(request("/"), Context())
-        sync = func.AsgiMiddleware(shop.app)
-        answer = await asyncio.to_thread(sync.main, request(), Context())
+        await function(request("/"), context())
+        sync = AsgiMiddleware(shop.app)
+        answer = await asyncio.to_thread(sync.main, request(), context())
 
         assert answer.get_body() == b"thank you"
         assert sorted(shop.log) == ["nested", "slow", "startup", "sync"]
@@ -219,7 +206,7 @@ async def test_detached_work_is_not_lost_with_a_loop_that_ends_with_its_request(
 async def test_detached_work_without_a_lifespan_keeps_the_client_waiting() -> None:
     """On the worker's loop, behind `AsgiMiddleware`: nobody would tell of the process's end."""
     shop = Shop(host="detached")
-    await func.AsgiMiddleware(shop.app).handle_async(request(), Context())
+    await AsgiMiddleware(shop.app).handle_async(request(), context())
     assert sorted(shop.log) == ["nested", "slow", "sync"]
 
 
@@ -240,7 +227,7 @@ def test_what_azure_does_to_bare_tasks_on_the_loop_of_a_request() -> None:
         await asyncio.sleep(0)
         await respond(send)
 
-    func.AsgiMiddleware(app).main(request(), Context())
+    AsgiMiddleware(app).main(request(), context())
     assert log == ["cut"]
     assert tasks[0].cancelled()
 
@@ -310,7 +297,7 @@ def timer_request(body: str = '{"IsPastDue": true}') -> func.TimerRequest:
     return made
 
 
-async def fire(work: Afterwork, context: func.Context, job: str) -> dict[str, Any]:
+async def fire(work: Afterwork, given: Any, job: str) -> dict[str, Any]:
     """A function with a timer trigger, as the README shows it, called by the worker."""
     timers = Timers(work)
     app = func.AsgiFunctionApp(app=work.wrap(_nothing), http_auth_level=func.AuthLevel.ANONYMOUS)
@@ -322,7 +309,7 @@ async def fire(work: Afterwork, context: func.Context, job: str) -> dict[str, An
         answers.append(await timers.run(job, context))
 
     (function,) = [each for each in app.get_functions() if not each.is_http_function()]
-    await function.get_user_function()(timer=timer_request(), context=context)
+    await function.get_user_function()(timer=timer_request(), context=given)
     return answers[0]
 
 
@@ -332,8 +319,8 @@ async def _nothing(scope: Scope, receive: Receive, send: Send) -> None: ...
 async def test_a_timer_runs_a_job_once_per_slot_with_what_it_queues(
     work: Afterwork, ran: list[str]
 ) -> None:
-    first = await fire(work, Context(), "tidy_up")
-    again = await fire(work, Context(), "tidy_up")
+    first = await fire(work, context(), "tidy_up")
+    again = await fire(work, context(), "tidy_up")
 
     assert (first["status"], again["status"]) == ("ok", "duplicate")
     assert ran == ["tidied", "and told"]
@@ -344,7 +331,7 @@ async def test_a_job_without_a_schedule_runs_each_time_and_takes_arguments(
 ) -> None:
     timers = Timers(work)
     await timers.run("report")
-    await timers.run("report", Context(), {"region": "us"})
+    await timers.run("report", context(), {"region": "us"})
     assert ran == ["eu", "us"]
 
 
@@ -353,7 +340,7 @@ async def test_a_failed_job_fails_the_function_and_its_retry_policy_runs_the_slo
 ) -> None:
     for count in (0, 1):
         with pytest.raises(JobFailedError, match="'broken' was answered with 500") as caught:
-            await fire(work, Context(Retry(count, 3)), "broken")
+            await fire(work, context(count, 3), "broken")
         assert (caught.value.job, caught.value.status) == ("broken", 500)
         assert "paper jam" not in str(caught.value)
     assert ran == ["broken"] * 2
@@ -364,8 +351,8 @@ async def test_without_a_retry_policy_a_failed_slot_is_over(
 ) -> None:
     """The worker's context is there all the same, with zeros."""
     with pytest.raises(JobFailedError):
-        await fire(work, Context(Retry(0, 0)), "broken")
-    assert (await fire(work, Context(Retry(0, 0)), "broken"))["status"] == "duplicate"
+        await fire(work, context(), "broken")
+    assert (await fire(work, context(), "broken"))["status"] == "duplicate"
     assert ran == ["broken"]
 
 

@@ -41,17 +41,14 @@ NOTE = "host.limited"
 
 def function(directory: Path, settings: str = "", *, freezes: bool = False) -> Machine:
     (directory / "main.py").write_text(MAIN % settings)
-    return Machine(
-        directory,
-        START,
-        freezes=freezes,
-        kill_after=KILL_AFTER,
-        path=(functions_framework(), ROOT / "tests" / "servers"),
-        FUNCTION_TARGET="serve",
-        K_SERVICE="shop",
-        XDG_RUNTIME_DIR=str(directory),  # gunicorn's control socket
-        HOME=str(directory),
-    )
+    environ = {
+        "FUNCTION_TARGET": "serve",
+        "K_SERVICE": "shop",
+        "XDG_RUNTIME_DIR": str(directory),  # gunicorn's control socket
+        "HOME": str(directory),
+    }
+    path = (functions_framework(), ROOT / "tests" / "servers")
+    return Machine(directory, START, environ, freezes=freezes, kill_after=KILL_AFTER, path=path)
 
 
 def test_a_function_returns_a_wrapped_app_which_then_serves_the_request(tmp_path: Path) -> None:

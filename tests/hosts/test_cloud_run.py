@@ -23,14 +23,10 @@ K = {"K_SERVICE": "shop", "K_REVISION": "shop-00001-abc", "K_CONFIGURATION": "sh
 NOTE = "host.limited"
 
 
-def machine(
-    directory: Path, *, freezes: bool = False, app: str = "shop:app", **more: str
-) -> Machine:
-    command = SERVE.format(app=app)
+def machine(directory: Path, *, freezes: bool = False, app: str = "shop:app") -> Machine:
     path = (HOME, directory)
-    return Machine(
-        directory, command, freezes=freezes, kill_after=KILL_AFTER, path=path, **{**K, **more}
-    )
+    command = SERVE.format(app=app)
+    return Machine(directory, command, K, freezes=freezes, kill_after=KILL_AFTER, path=path)
 
 
 def module(directory: Path, host: str) -> str:
@@ -119,9 +115,8 @@ def test_a_grace_below_the_platforms_time_reports_what_it_cuts(
     """The numbers of docs/hosts.md: the drain ends in time, says what it has cut, and the app's own
     shutdown runs before the platform kills."""
     command = SERVE.format(app="shop:app")
-    with Machine(
-        tmp_path, command, kill_after=kill_after, path=(HOME,), SHOP_GRACE=str(grace)
-    ) as run:
+    environ = {"SHOP_GRACE": str(grace)}
+    with Machine(tmp_path, command, environ, kill_after=kill_after, path=(HOME,)) as run:
         run.call("/?name=endless&seconds=600")
         run.journal.wait("started", "endless")
         seconds, killed = run.shut_down(number)
@@ -138,7 +133,7 @@ def test_a_grace_below_the_platforms_time_reports_what_it_cuts(
 def test_a_grace_beyond_the_platforms_time_loses_work_without_a_word(tmp_path: Path) -> None:
     """Why Fly's 5 s need `grace=4`, or a longer `kill_timeout`: the default grace is 25 s."""
     command = SERVE.format(app="shop:app")
-    with Machine(tmp_path, command, kill_after=1.0, path=(HOME,)) as run:
+    with Machine(tmp_path, command, {}, kill_after=1.0, path=(HOME,)) as run:
         run.call("/?name=endless&seconds=600")
         run.journal.wait("started", "endless")
         _, killed = run.shut_down()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,8 +182,15 @@ class TestModalUnderItsWrapper(HostContract):
 # -- schedules
 
 
+@dataclass
+class Jobs:
+    work: Afterwork
+    clock: FakeClock
+    ran: list[str]
+
+
 @pytest.fixture
-def shop_of_jobs() -> SimpleNamespace:
+def jobs() -> Jobs:
     clock = FakeClock()
     ran: list[str] = []
     work = Afterwork(clock=clock, store=MemoryStore(clock=clock))
@@ -197,38 +204,38 @@ def shop_of_jobs() -> SimpleNamespace:
     async def broken() -> None:
         raise RuntimeError("paper jam")
 
-    return SimpleNamespace(work=work, ran=ran, clock=clock)
+    return Jobs(work, clock, ran)
 
 
-async def test_a_scheduled_function_runs_a_job_once_per_slot(shop_of_jobs: SimpleNamespace) -> None:
-    schedules = Schedules(shop_of_jobs.work)
+async def test_a_scheduled_function_runs_a_job_once_per_slot(jobs: Jobs) -> None:
+    schedules = Schedules(jobs.work)
     answers = [await schedules.run("tidy_up") for _ in range(2)]
     assert [each["status"] for each in answers] == ["ok", "duplicate"]
-    assert shop_of_jobs.ran == ["tidied", "and told"]
+    assert jobs.ran == ["tidied", "and told"]
 
 
-async def test_a_failed_job_fails_the_function(shop_of_jobs: SimpleNamespace) -> None:
+async def test_a_failed_job_fails_the_function(jobs: Jobs) -> None:
     with pytest.raises(JobFailedError, match="'broken' was answered with 500"):
-        await Schedules(shop_of_jobs.work).run("broken")
+        await Schedules(jobs.work).run("broken")
 
 
-async def test_one_function_for_all_runs_what_is_due(shop_of_jobs: SimpleNamespace) -> None:
-    schedules = Schedules(shop_of_jobs.work)
+async def test_one_function_for_all_runs_what_is_due(jobs: Jobs) -> None:
+    schedules = Schedules(jobs.work)
     assert (await schedules.due())["runs"] == []
-    shop_of_jobs.clock.advance(3600)
+    jobs.clock.advance(3600)
     assert [each["status"] for each in (await schedules.due())["runs"]] == ["ok"]
     assert (await schedules.due())["runs"] == []
-    assert shop_of_jobs.ran == ["tidied", "and told"]
+    assert jobs.ran == ["tidied", "and told"]
 
 
-async def test_one_function_for_all_fails_after_all_have_run(shop_of_jobs: SimpleNamespace) -> None:
-    @shop_of_jobs.work.cron("0 * * * *")
+async def test_one_function_for_all_fails_after_all_have_run(jobs: Jobs) -> None:
+    @jobs.work.cron("0 * * * *")
     async def also_broken() -> None:
         raise RuntimeError("paper jam")
 
-    schedules = Schedules(shop_of_jobs.work)
+    schedules = Schedules(jobs.work)
     await schedules.due()
-    shop_of_jobs.clock.advance(3600)
+    jobs.clock.advance(3600)
     with pytest.raises(JobFailedError, match="also_broken"):
         await schedules.due()
-    assert shop_of_jobs.ran == ["tidied", "and told"]
+    assert jobs.ran == ["tidied", "and told"]
