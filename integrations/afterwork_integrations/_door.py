@@ -26,7 +26,7 @@ class JobFailedError(Exception):
 
 
 class Invoked:
-    """Lets everything in, on a route that only a `Door` calls."""
+    """Lets everything in, on a route that only this process calls."""
 
     def __init__(self, platform: str) -> None:
         self.name = platform

@@ -35,12 +35,20 @@ app = AfterMiddleware(Starlette(routes=[Route("/orders/{name}", order, methods=[
 async def serve(request):
     return app
 """
+PLAIN = """
+@functions_framework.aio.http
+async def serve(request):
+    after(print, "too late")
+    return "thank you"
+"""
 START = "exec python -m functions_framework --target serve --host 127.0.0.1 --asgi"
 NOTE = "host.limited"
 
 
-def function(directory: Path, settings: str = "", *, freezes: bool = False) -> Machine:
-    (directory / "main.py").write_text(MAIN % settings)
+def function(
+    directory: Path, settings: str = "", *, freezes: bool = False, plain: str = ""
+) -> Machine:
+    (directory / "main.py").write_text(MAIN % settings + plain)
     environ = {
         "FUNCTION_TARGET": "serve",
         "K_SERVICE": "shop",
@@ -67,6 +75,15 @@ def test_a_function_returns_a_wrapped_app_which_then_serves_the_request(tmp_path
     assert done.at > answer.at
     (note,) = [line for line in log.splitlines() if NOTE in line]
     assert "cloud-run" in note
+
+
+def test_in_a_plain_function_after_is_an_error_of_the_caller(tmp_path: Path) -> None:
+    """No middleware sees its response, so nothing is queued and lost."""
+    with function(tmp_path, plain=PLAIN) as run:
+        answer = run.call("/")
+        until(lambda: "NoRequestError" in run.log, "the error in the log")
+
+    assert answer.status == 500
 
 
 def test_before_end_is_done_before_the_freeze(tmp_path: Path) -> None:

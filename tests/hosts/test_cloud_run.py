@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from afterwork._settings import DEFAULT_GRACE_SECONDS
 from tests.servers.journal import until
 
 from .machine import ROOT, Machine
@@ -106,8 +107,13 @@ def test_with_instance_based_billing_the_client_does_not_wait_and_sigterm_does(
 
 @pytest.mark.parametrize(
     ("kill_after", "grace", "number"),
-    [(10.0, 8.0, signal.SIGTERM), (5.0, 4.0, signal.SIGTERM), (5.0, 4.0, signal.SIGINT)],
-    ids=["Cloud Run", "Fly", "Fly with SIGINT"],
+    [
+        (10.0, 8.0, signal.SIGTERM),
+        (5.0, 4.0, signal.SIGTERM),
+        (5.0, 4.0, signal.SIGINT),
+        (30.0, 25.0, signal.SIGTERM),
+    ],
+    ids=["Cloud Run", "Fly", "Fly with SIGINT", "Heroku, Render and Kubernetes"],
 )
 def test_a_grace_below_the_platforms_time_reports_what_it_cuts(
     tmp_path: Path, kill_after: float, grace: float, number: signal.Signals
@@ -115,7 +121,7 @@ def test_a_grace_below_the_platforms_time_reports_what_it_cuts(
     """The numbers of docs/hosts.md: the drain ends in time, says what it has cut, and the app's own
     shutdown runs before the platform kills."""
     command = SERVE.format(app="shop:app")
-    environ = {"SHOP_GRACE": str(grace)}
+    environ = {} if grace == DEFAULT_GRACE_SECONDS else {"SHOP_GRACE": str(grace)}
     with Machine(tmp_path, command, environ, kill_after=kill_after, path=(HOME,)) as run:
         run.call("/?name=endless&seconds=600")
         run.journal.wait("started", "endless")

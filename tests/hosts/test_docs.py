@@ -42,7 +42,7 @@ def test_it_has_ten_lines_at_most() -> None:
 def test_its_platforms_have_the_mode_that_is_found() -> None:
     listed = set(re.findall(r"^\| [^|]+ \| `([\w-]+)` \| `(\w+)` \|", PAGE, re.MULTILINE))
     known = {(info.name, info.mode) for _, _, info in TABLE}
-    assert len(listed) == 6
+    assert len(listed) == 10
     assert listed <= known
 
 
@@ -54,5 +54,5 @@ def test_its_settings_exist() -> None:
 
 def test_every_platform_has_its_section() -> None:
     sections = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    platforms = ["Kubernetes", "Fly", "Render", "Heroku", "Vercel", "Modal"]
+    platforms = ["Kubernetes", "Fly", "Render", "Heroku", "DigitalOcean", "Vercel", "Modal"]
     assert {*platforms, "Cloud Run", "Azure Functions"} <= set(sections)
