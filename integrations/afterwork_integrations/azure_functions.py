@@ -60,7 +60,9 @@ class Timers:
             The job's arguments.
 
         Raises `JobFailedError` where the job failed or is not there: let it leave the function, so
-        that Azure sees the failure. The function's `functionTimeout` is the limit of it all.
+        that Azure sees the failure. Of a job with `mode="accept"` the end is waited for as well,
+        but its failure is in the log and the record only. The function's `functionTimeout` is the
+        limit of it all.
         """
         retry = None if context is None else context.retry_context
         attempt = retry.retry_count + 1 if retry is not None and retry.max_retry_count else None

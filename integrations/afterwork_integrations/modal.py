@@ -42,7 +42,8 @@ class Schedules:
         `payload`: the job's arguments. Raises `JobFailedError` where the job failed or is not
         there: let it leave the function, so that Modal sees the failure. With `retries=` on the
         function Modal calls again, but a slot that ran, and failed, does not run a second time:
-        give the job `retry=Retry(...)` instead.
+        give the job `retry=Retry(...)` instead. Of a job with `mode="accept"` the end is waited for
+        as well, but its failure is in the log and the record only.
         """
         return await self._door.run(job, payload=payload)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from afterwork_integrations.modal import JobFailedError, Schedules
@@ -212,6 +212,30 @@ async def test_a_scheduled_function_runs_a_job_once_per_slot(jobs: Jobs) -> None
     answers = [await schedules.run("tidy_up") for _ in range(2)]
     assert [each["status"] for each in answers] == ["ok", "duplicate"]
     assert jobs.ran == ["tidied", "and told"]
+
+
+@pytest.mark.parametrize("mode", ["wait", "accept"])
+@pytest.mark.parametrize("host", ["detached", "before_end"])
+async def test_the_function_ends_when_all_is_done_whatever_the_host_and_the_mode(
+    mode: Literal["wait", "accept"], host: str
+) -> None:
+    """Also where the app's lifespan runs, beside the function on its loop."""
+    ran: list[str] = []
+    work = Afterwork(store=MemoryStore(), host=host)
+
+    @work.job(mode=mode)
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        ran.append("slow")
+        after(nested)
+
+    async def nested() -> None:
+        await asyncio.sleep(0.01)
+        ran.append("nested")
+
+    async with asyncio.timeout(PATIENCE), Container(work.wrap(Shop().app)):
+        await Schedules(work).run("slow")
+        assert ran == ["slow", "nested"]
 
 
 async def test_a_failed_job_fails_the_function(jobs: Jobs) -> None:
