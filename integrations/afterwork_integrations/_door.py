@@ -36,7 +36,11 @@ class Invoked:
 
 
 class Door:
-    """The jobs of one `Afterwork`, for a platform's own timer."""
+    """The jobs of one `Afterwork`, for a platform's own timer.
+
+    Its route is no part of the app, so no lifespan of it runs, and its calls last until all is over
+    that they have queued.
+    """
 
     def __init__(self, work: Afterwork, platform: str) -> None:
         self._routes = work.routes(verify=Invoked(platform))
@@ -71,8 +75,6 @@ class Door:
             "headers": [*pairs, (b"content-length", str(len(body)).encode())],
             "client": None,
             "server": (self._platform, 443),
-            # Whatever the app's host is: a function is over when it returns, so it waits for all.
-            "afterwork": "inline",
         }
         sent: list[MutableMapping[str, Any]] = []
         incoming = [{"type": "http.request", "body": body, "more_body": False}]
