@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -78,7 +79,7 @@ class Worker:
             retry_context=SimpleNamespace(retry_count=count, max_retry_count=most),
         )
         user = function.get_user_function()
-        if asyncio.iscoroutinefunction(user):
+        if inspect.iscoroutinefunction(user):
             return await user(context=context, **values)
         return await asyncio.to_thread(user, context=context, **values)
 

@@ -237,6 +237,9 @@ def test_only_detached_on_azure_is_told_what_that_means() -> None:
     assert chosen(as_host("detached"), {"K_SERVICE": "shop"}).info.note is None
     assert chosen(as_host("before_end"), ENVIRON).info.note is None
     assert chosen(as_host("detached"), ENVIRON).info is AZURE_DETACHED
+    assert AZURE_DETACHED.note is not None
+    assert 'host="before_end"' in AZURE_DETACHED.note
+    assert "queue" in AZURE_DETACHED.note
     own = PlainHost(HostInfo("mine", "inline"))
     assert chosen(own, ENVIRON) is own
 
