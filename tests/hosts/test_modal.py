@@ -217,7 +217,7 @@ async def test_a_scheduled_function_runs_a_job_once_per_slot(jobs: Jobs) -> None
 @pytest.mark.parametrize("mode", ["wait", "accept"])
 @pytest.mark.parametrize("host", ["detached", "before_end"])
 async def test_the_function_ends_when_all_is_done_whatever_the_host_and_the_mode(
-    mode: Literal["wait", "accept"], host: str
+    mode: Literal["wait", "accept"], host: Literal["detached", "before_end"]
 ) -> None:
     """Also where the app's lifespan runs, beside the function on its loop."""
     ran: list[str] = []
