@@ -71,10 +71,11 @@ def test_what_is_detached_stands_still_until_the_next_request(tmp_path: Path) ->
         assert way_out in note
 
 
-def test_an_instance_that_ends_while_it_is_frozen_gets_its_cpu_back_for_the_drain(
+def test_work_that_stood_still_is_drained_if_sigterm_brings_the_cpu_back(
     tmp_path: Path,
 ) -> None:
-    """As SIGTERM comes with the CPU: what stood still has the 10 s, and is cut by the grace."""
+    """The stand-in gives it back with SIGTERM, which Google's pages do not say in so many words. Then
+    what stood still has the 10 s."""
     app = module(tmp_path, "detached")
     with machine(tmp_path, freezes=True, app=app) as run:
         run.call("/?name=receipt&seconds=1")
