@@ -74,8 +74,8 @@ def test_what_is_detached_stands_still_until_the_next_request(tmp_path: Path) ->
 def test_work_that_stood_still_is_drained_if_sigterm_brings_the_cpu_back(
     tmp_path: Path,
 ) -> None:
-    """The stand-in gives it back with SIGTERM, which Google's pages do not say in so many words. Then
-    what stood still has the 10 s."""
+    """The stand-in does; Google's pages do not say so in so many words. What stood still then has
+    the 10 s."""
     app = module(tmp_path, "detached")
     with machine(tmp_path, freezes=True, app=app) as run:
         run.call("/?name=receipt&seconds=1")
