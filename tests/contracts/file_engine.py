@@ -18,10 +18,15 @@ POLL = 0.05
 
 
 class FileEngine:
-    """No keys, no priorities; `rivals` are told apart by a mark of their own."""
+    """No keys, no priorities, but transactions, and a limit."""
 
     name = "file"
-    capabilities = Capabilities(delay_resolution=POLL, recovery_seconds=LEASE + POLL)
+    capabilities = Capabilities(
+        delay_resolution=POLL,
+        recovery_seconds=LEASE + POLL,
+        transaction=True,
+        max_payload=10_000,
+    )
 
     def __init__(self, path: str) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
@@ -35,11 +40,12 @@ class FileEngine:
         self, envelopes: Sequence[Envelope], *, connection: Any = None
     ) -> Sequence[str]:
         for each in envelopes:
-            self.put(each.to_json(), each.id, each.run_at or 0.0)
+            self.put(each.to_json(), each.id, each.run_at or 0.0, connection)
         return [each.id for each in envelopes]
 
-    def put(self, text: str, run_id: str = "", due: float = 0.0) -> None:
-        self._db.execute("INSERT INTO calls VALUES (?, ?, ?, NULL)", (run_id, text, due))
+    def put(self, text: str, run_id: str = "", due: float = 0.0, connection: Any = None) -> None:
+        db = connection or self._db
+        db.execute("INSERT INTO calls VALUES (?, ?, ?, NULL)", (run_id, text, due))
 
     async def serve(self, *, concurrency: int, stop: Awaitable[object]) -> None:
         stopping = asyncio.ensure_future(stop)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,11 @@ class TestFileEngine(EngineContract):
         assert isinstance(engine, FileEngine)
         engine.put(text)
         return True
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, engine: Engine) -> AsyncIterator[sqlite3.Connection]:
+        with contextlib.closing(sqlite3.connect(self.path)) as connection, connection:
+            yield connection
 
 
 class TestFileEngineInProcesses(SharedEngineContract):

@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,8 @@ def test_a_worker_runs_what_waits_until_its_input_ends(tmp_path: Path) -> None:
     assert notes(log) == []
 
     out = io.StringIO()
-    main([opener, "one", store], Told(log), out)
+    told: Any = Told(log)
+    main([opener, "one", store], told, out)
 
     assert out.getvalue() == "ready\n"
     assert [(note["number"], note["what"], note["attempt"]) for note in notes(log)] == [
@@ -43,14 +45,13 @@ def test_a_worker_runs_what_waits_until_its_input_ends(tmp_path: Path) -> None:
     ]
 
 
-class Told(io.StringIO):
+class Told:
     """An input that ends once the log has two lines."""
 
     def __init__(self, log: str) -> None:
-        super().__init__()
         self.log = log
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self) -> str:
         while len(notes(self.log)) < 2:
             time.sleep(0.005)
         return ""
