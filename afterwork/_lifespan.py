@@ -46,6 +46,7 @@ class Lifespan:
                 self.running = True
                 guard.arm()
                 self._start_scheduler()
+                self._start_worker()
             await send(message)
 
         try:
@@ -72,6 +73,13 @@ class Lifespan:
         loop, scheduler = current_loop(), self.pipeline.scheduler
         if loop is not None and scheduler is not None:
             scheduler.start(loop)
+
+    def _start_worker(self) -> None:
+        loop, dispatch = current_loop(), self.pipeline.dispatch
+        if loop is not None and dispatch is not None:
+            from ._serving import embed
+
+            embed(dispatch, loop)
 
     async def _drain(self) -> None:
         loop = current_loop()
