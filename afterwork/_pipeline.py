@@ -29,7 +29,7 @@ from ._outcome import Outcome
 from ._queue import CLOSED, Queue
 from ._report import fields
 from ._run import Run
-from ._threads import Threads
+from ._threadless import head_start, new_hands
 from ._work import DONE, LOCK, QUEUED, STARTED
 from .errors import CallbackTimeoutError, LimitReachedError, PermanentFailure, RetryLater
 
@@ -65,7 +65,7 @@ class Pipeline:
         self.ends: float | None = None
         """While the pipeline is closing: when it will be closed, by the monotonic clock."""
         self._limit = Limit(settings.limit)
-        self._threads = Threads(settings.threads)
+        self._threads = new_hands(settings.threads)
         self.idle_listeners: dict[Signal, None] = {}
         self.host_may_be_missing = hasattr(self.host, "unavailable")
         self.endless = (
@@ -76,6 +76,7 @@ class Pipeline:
         """No drain on the app's own host has a deadline: known without asking it each time."""
         self._plain = settings.timeout is None and settings.retry is None
         self.rejects_at = settings.limit if settings.at_limit == "reject" else None
+        self.head_start = head_start()
         self.notices = Notices(clock)
         self.admission = Admission(self)
         self.ticket_for: Callable[[Work], Ticket | None] | None = None
@@ -116,16 +117,26 @@ class Pipeline:
         for work in works:
             self.soon(self.submit, work)
 
-    def begin(self, queue: Queue, loop: Loop, deadline: float | None, eager: bool = False) -> None:
+    def begin(
+        self,
+        queue: Queue,
+        loop: Loop,
+        deadline: float | None,
+        eager: bool = False,
+        wait: float = 0.0,
+    ) -> None:
         """Starts a drain: the response of this queue's request is over, or as good as. `deadline`
-        is by the monotonic clock."""
+        is by the monotonic clock. The works start after `wait` seconds."""
         works = queue.begin(loop, deadline)
         if works is None:
             return
         if deadline is not None:
             left = deadline - self.clock.monotonic()
             queue.timer = loop.later(left, cut, self, queue, "deadline")
-        self._start_all(queue, works, eager)
+        if wait:
+            loop.later(wait, self._start_all, queue, works, False)
+        else:
+            self._start_all(queue, works, eager)
         if not queue.live:
             queue.settle()
 

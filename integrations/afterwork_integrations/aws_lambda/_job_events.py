@@ -25,8 +25,8 @@ import json
 from typing import Any
 
 from afterwork import Afterwork
-from afterwork.verify import TriggerRequest
 
+from .._job_calls import Platform, scope_of
 from ._request import Request
 
 
@@ -35,15 +35,6 @@ class JobEventError(Exception):
 
     def __init__(self, job: str, status: int, answer: str) -> None:
         super().__init__(f"the job {job!r} was answered with {status}: {answer}")
-
-
-class Invoked:
-    """Lets everything in, on a route that only `JobEvents` calls."""
-
-    name = "aws-lambda"
-
-    async def verify(self, request: TriggerRequest) -> str:
-        return "invoked through Lambda"
 
 
 def read(event: object) -> dict[str, Any] | None:
@@ -72,33 +63,19 @@ class JobEvents:
     """The jobs of one `Afterwork`, for events."""
 
     def __init__(self, work: Afterwork) -> None:
-        self._routes = work.routes(verify=Invoked())
+        self._routes = work.routes(verify=Platform("aws-lambda"))
 
     def request(self, call: dict[str, Any], host: object, ends: float | None) -> Request:
         """The request to the trigger route that an event stands for."""
-        headers = [(b"content-type", b"application/json")]
         # An attempt says that the caller tries again after a failure, as Lambda does.
-        for name, default in (("slot", None), ("delivery", None), ("attempt", 1)):
-            value = call.get(name) or default
-            if value is not None:
-                headers.append((b"afterwork-" + name.encode(), str(value).encode()))
+        fields = {
+            "slot": call.get("slot") or None,
+            "delivery": call.get("delivery") or None,
+            "attempt": call.get("attempt") or 1,
+        }
         payload = call.get("payload")
         body = b"" if payload is None else json.dumps(payload).encode()
-        headers.append((b"content-length", str(len(body)).encode()))
-        scope: dict[str, Any] = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "https",
-            "path": "/" + call["job"],
-            "raw_path": None,
-            "root_path": "",
-            "query_string": b"",
-            "headers": headers,
-            "client": None,
-            "server": ("lambda", 443),
-        }
+        scope = scope_of(call["job"], body, fields)
         if host is not None:
             scope["afterwork"] = host
         return Request(scope, body, ends)

@@ -1,0 +1,111 @@
+"""Platforms without threads, such as Pyodide: what runs in threads elsewhere has its turns on the
+loop.
+
+1. Whether there are threads is decided once, in `THREADS`, and asked nowhere else than by the
+   functions here and by what starts a drain.
+2. A call that blocks, of a sync callback or of a store, holds up everything else meanwhile. Nothing
+   can be done about that, and no timeout cuts it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ._loop import current_loop
+from ._threads import Threads
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol, TypeVar
+
+    from ._loop import Timer
+
+    T = TypeVar("T")
+
+    class Hands(Protocol):
+        """What runs calls that may block."""
+
+        def submit(self, call: Callable[[T], object], work: T) -> None:
+            """Calls `call(work)`, not within this call. `call` must not raise. Raises
+            `RuntimeError` where it cannot be called."""
+            ...
+
+    class Holder(Protocol):
+        """What calls again and again what it holds."""
+
+        def hold(self, renew: Callable[[], None]) -> None:
+            """Calls `renew` every so many seconds from now on."""
+            ...
+
+        def drop(self, renew: Callable[[], None]) -> None:
+            """Stops that."""
+            ...
+
+
+THREADS: bool = sys.platform not in ("emscripten", "wasi")
+"""Whether this platform has threads."""
+HEAD_START_SECONDS = 0.02
+"""How long the callbacks of a request wait where there are no threads. What the server still has to
+do for the response takes turns on the same loop, and a sync callback would come before it."""
+
+
+def new_hands(most: int) -> Hands:
+    """At most so many threads, or the loop where there are none."""
+    return Threads(most) if THREADS else Turns()
+
+
+def new_keeper(every_seconds: float) -> Holder:
+    """Keeps leases from a thread, or from the loop where there are none."""
+    if not THREADS:
+        return LoopKeeper(every_seconds)
+    from ._keeper import Keeper
+
+    return Keeper(every_seconds)
+
+
+def head_start() -> float:
+    """How many seconds the response has before its callbacks start."""
+    return 0.0 if THREADS else HEAD_START_SECONDS
+
+
+class Turns:
+    """Calls on the loop, each in a turn of its own."""
+
+    def submit(self, call: Callable[[T], object], work: T) -> None:
+        loop = current_loop()
+        if loop is None:  # nothing to hold up, and nothing to come back to
+            call(work)
+        else:
+            loop.soon(call, work)
+
+
+class LoopKeeper:
+    """Keeps leases with timers of the loop, one for each.
+
+    Not one for all: where a platform ties timers to the request that set them, it would stop with
+    the request that happened to be first. A job that blocks the loop for longer than its lease
+    loses it, which a thread of its own would prevent.
+    """
+
+    def __init__(self, every_seconds: float) -> None:
+        self.every_seconds = every_seconds
+        self._timers: dict[Callable[[], None], Timer] = {}
+
+    def hold(self, renew: Callable[[], None]) -> None:
+        if renew not in self._timers:
+            self._set(renew)
+
+    def drop(self, renew: Callable[[], None]) -> None:
+        timer = self._timers.pop(renew, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _set(self, renew: Callable[[], None]) -> None:
+        loop = current_loop()
+        assert loop is not None, "runs of jobs are on a loop"
+        self._timers[renew] = loop.later(self.every_seconds, self._call, renew)
+
+    def _call(self, renew: Callable[[], None]) -> None:
+        self._set(renew)  # first: what it calls may drop it
+        renew()
