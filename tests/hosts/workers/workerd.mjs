@@ -25,7 +25,12 @@ class Context {
   }
   waitUntil(promise) {
     say({ id: this.id, event: "waitUntil" });
-    this.pending.push(Promise.resolve(promise));
+    // As workerd does now: what Python lends for a call is copied before the call is over.
+    const copy = options.copies ? promise.copy?.() : undefined;
+    const settled = Promise.resolve(copy ?? promise).catch((error) =>
+      say({ id: this.id, event: "rejected", text: String(error.message) }),
+    );
+    this.pending.push(settled.then(() => copy?.destroy()));
   }
 }
 
@@ -67,9 +72,7 @@ async function invoke(id, call, tell) {
       say({ id, event: "raised", text: String(error.message) });
     }
     for (let index = 0; index < context.pending.length; index++) {
-      await context.pending[index].catch((error) =>
-        say({ id, event: "rejected", text: String(error.message) }),
-      );
+      await context.pending[index];
     }
     worker.destroy();
     say({ id, event: "settled", waits: context.pending.length });
