@@ -92,8 +92,8 @@ ADAPTERS = {
     "cloudflare": "afterwork_integrations.cloudflare",
     "vercel": "afterwork_integrations.vercel",
 }
-"""By a host's name: the module whose `detected(environ)` gives what takes its place. It has the same
-info, or finds a better one."""
+"""By a host's name: the module whose `detected(environ)` gives what takes its place. That has the
+same info, or a better one where it finds more than the environment tells."""
 
 
 def detect(environ: Environ | None = None) -> Host:

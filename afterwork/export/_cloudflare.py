@@ -4,9 +4,9 @@ Sources: developers.cloudflare.com/workers/configuration/cron-triggers (1 is Sun
 have names; UTC), developers.cloudflare.com/workers/runtime-apis/handlers/scheduled (`cron` and
 `scheduledTime`), config-schema.json of wrangler.
 
-A trigger is no request: a Worker in front of the app has to make one, and names the slot,
-`scheduledTime`. It serves this export alone, so in wrangler.jsonc the whole list `triggers.crons` is
-ours. An app that is a Python Worker itself asks `triggers` which jobs an expression means.
+A trigger is no request: a Worker in front of the app has to make one. It names the slot,
+`scheduledTime`. It serves this export alone, so in wrangler.jsonc the whole list `triggers.crons`
+is ours. An app that is a Python Worker itself asks `triggers` which jobs an expression means.
 """
 
 from __future__ import annotations

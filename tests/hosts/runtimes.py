@@ -15,9 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-
 from typing import TYPE_CHECKING
 
 import pytest
@@ -133,7 +132,8 @@ def _run(*command: str) -> None:
 
 def _install_all() -> None:
     """Says what cannot be had, and goes on: its tests will say it too."""
-    for install in (runtime, pyodide, workers_sdk, lambda: runtime(OLD)):
+    installs = (partial(runtime, NEWEST), partial(runtime, OLD), pyodide, workers_sdk)
+    for install in installs:
         try:
             install()
         except pytest.skip.Exception as missing:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .workers.platform import Isolate, at, names
+from .isolate.platform import Isolate, at, names
 
 pytestmark = pytest.mark.timeout(180)  # the first one may have to install Pyodide
 

@@ -39,9 +39,7 @@ class Invocation:
     """The host of one trigger: its call goes on until everything that it set off is over."""
 
     def __init__(self, seconds: float | None) -> None:
-        self.info = HostInfo(
-            "cloudflare", "inline", lifespan_is_process=False, max_seconds=seconds
-        )
+        self.info = HostInfo("cloudflare", "inline", lifespan_is_process=False, max_seconds=seconds)
 
     def wait_until(self, scope: MutableMapping[str, Any], work: Awaitable[None]) -> None:
         raise InvalidHostError("a Cron Trigger for the mode 'handover', which it has not")

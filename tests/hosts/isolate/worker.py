@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import js
@@ -12,6 +13,9 @@ from afterwork_integrations.cloudflare import Cloudflare, scheduled
 from workers import WorkerEntrypoint, asgi
 
 from afterwork import Afterwork, after, current_run
+
+if TYPE_CHECKING:
+    from afterwork._asgi import ASGIApp, Receive, Scope, Send
 
 BLOCK_SECONDS = 0.5
 
@@ -57,7 +61,7 @@ async def tell() -> None:
     journal("remaining", current_run().remaining())
 
 
-async def app(scope, receive, send):
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
@@ -67,7 +71,8 @@ async def app(scope, receive, send):
                 return
     for name, value in parse_qsl(scope["query_string"].decode()):
         if name == "sleep":
-            after(sleep, *(lambda a, b: (a, float(b)))(*value.split(",")))
+            label, _, seconds = value.partition(",")
+            after(sleep, label, float(seconds))
         elif name == "block":
             after(block, value)
         elif name == "fail":
@@ -113,14 +118,14 @@ wrapped = work.wrap(app)
 
 
 class Default(WorkerEntrypoint):
-    async def fetch(self, request):
+    async def fetch(self, request: Any) -> Any:
         where = request.url
-        served = wrapped
+        served: ASGIApp = wrapped
         if "/short" in where:
             served = short.around(wrapped)
         elif "/ctx" in where:
             served = Cloudflare(self.ctx).around(wrapped)
         return await asgi.fetch(served, request, self.env, self.ctx)
 
-    async def scheduled(self, controller, env, ctx):
+    async def scheduled(self, controller: Any, env: Any, ctx: Any) -> None:
         await scheduled(work, controller, ctx)

@@ -1,2 +1,0 @@
-"""A Python Worker, and what stands in for workerd around it. The SDK and Pyodide are the real ones.
-"""
