@@ -299,6 +299,8 @@ async def test_a_failure_is_raised_once_all_jobs_are_over(platform: Platform) ->
 
     with pytest.raises(CronEventError) as caught:
         await scheduled(work, trigger())
+    with pytest.raises(CronEventError):
+        await platform.settle()
 
     assert ran == ["slow"]
     (failed,) = json.loads(str(caught.value).partition(": ")[2])

@@ -4,8 +4,8 @@
    `afterwork export cloudflare` has written for them: Cloudflare reads expressions in UTC and
    counts Sunday as 1, so a job's own expression may be another text.
 2. Its time is the slot, which runs once. That a trigger may come twice does no harm.
-3. The Worker is told to wait for the runs, and the handler waits too, so that a failure is the
-   trigger's failure in Cloudflare's list of past events.
+3. The Worker is told to wait for the runs, and what it waits for fails where a job failed: that is
+   what Cloudflare's list of past events shows. The handler waits too, and raises the same.
 
 Facts: https://developers.cloudflare.com/workers/configuration/cron-triggers/ and
 https://developers.cloudflare.com/workers/runtime-apis/handlers/scheduled/
@@ -25,6 +25,8 @@ from afterwork.export import cloudflare_triggers
 
 from .._job_calls import Platform, scope_of
 from ._host import hand_over
+
+ASGIApp = Callable[..., Awaitable[Any]]
 
 SECONDS = 870.0
 """For the jobs of one trigger: Cloudflare gives 15 minutes."""
@@ -80,14 +82,20 @@ async def scheduled(
             "afterwork export cloudflare --shape json --write wrangler.jsonc"
         )
     route = work.routes(verify=Platform("cloudflare"))
-    slot = _slot(controller.scheduledTime)
-    host = Invocation(max_seconds)
-    calls = asyncio.gather(*(_call(route, job, slot, host) for job in jobs))
+    running = asyncio.ensure_future(
+        _run(route, jobs, cron, _slot(controller.scheduledTime), Invocation(max_seconds))
+    )
     try:
-        hand_over(calls, ctx)
+        hand_over(running, ctx)
     except InvalidHostError:
         pass  # an SDK that is too old: the handler waits, too
-    answers = await calls
+    return await running
+
+
+async def _run(
+    route: ASGIApp, jobs: list[str], cron: str, slot: str, host: Invocation
+) -> list[dict[str, Any]]:
+    answers = await asyncio.gather(*(_call(route, job, slot, host) for job in jobs))
     failed = [body for status, body in answers if status >= 400]
     if failed:
         raise CronEventError(f"of the trigger {cron!r}: {json.dumps(failed)}")
@@ -101,7 +109,7 @@ def _slot(milliseconds: float) -> str:
 
 
 async def _call(
-    route: Callable[..., Awaitable[None]], job: str, slot: str, host: Invocation
+    route: ASGIApp, job: str, slot: str, host: Invocation
 ) -> tuple[int, dict[str, Any]]:
     """One request to the trigger route: the status and the body of its answer."""
     sent: list[MutableMapping[str, Any]] = []
