@@ -12,15 +12,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Real servers as subprocesses.
-SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/hosts/test_aws_lambda.py
+SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/hosts/test_aws_lambda.py \
+	tests/hosts/test_cloudflare_worker.py tests/hosts/test_cloudflare_recipe.py
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test unit test-hosts check bench clean
+.PHONY: demo test unit test-hosts runtimes check bench clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python -m demo $(if $(SERVE),--serve)
 
-test: check $(STAMP)
+test: check $(STAMP) runtimes
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest tests $(SLOW:%=--ignore=%) -n 3
 	$(BIN)/python -m pytest $(SLOW) -n 4
@@ -30,8 +31,12 @@ test: check $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3
 
-test-hosts: $(STAMP)
+test-hosts: $(STAMP) runtimes
 	$(BIN)/python -m pytest tests/hosts -n 2
+
+# Vendors' runtimes and Pyodide, once into the temporary directory: here nothing limits the time.
+runtimes: $(STAMP)
+	$(BIN)/python -m tests.hosts.runtimes
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

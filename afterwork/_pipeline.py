@@ -143,7 +143,11 @@ class Pipeline:
     def begin_early(self, queue: Queue, loop: Loop) -> None:
         """Starts the callbacks marked early: the final message is out."""
         queue.loop = loop
-        self._start_all(queue, queue.begin_early(), False)
+        works = queue.begin_early()
+        if self.head_start:
+            loop.later(self.head_start, self._start_all, queue, works, False)
+        else:
+            self._start_all(queue, works, False)
 
     # -- running
 

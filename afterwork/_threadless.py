@@ -17,30 +17,12 @@ from ._threads import Threads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Protocol, TypeVar
+    from typing import TypeVar
 
+    from ._keeper import Keeper
     from ._loop import Timer
 
     T = TypeVar("T")
-
-    class Hands(Protocol):
-        """What runs calls that may block."""
-
-        def submit(self, call: Callable[[T], object], work: T) -> None:
-            """Calls `call(work)`, not within this call. `call` must not raise. Raises
-            `RuntimeError` where it cannot be called."""
-            ...
-
-    class Holder(Protocol):
-        """What calls again and again what it holds."""
-
-        def hold(self, renew: Callable[[], None]) -> None:
-            """Calls `renew` every so many seconds from now on."""
-            ...
-
-        def drop(self, renew: Callable[[], None]) -> None:
-            """Stops that."""
-            ...
 
 
 THREADS: bool = sys.platform not in ("emscripten", "wasi")
@@ -50,12 +32,12 @@ HEAD_START_SECONDS = 0.02
 do for the response takes turns on the same loop, and a sync callback would come before it."""
 
 
-def new_hands(most: int) -> Hands:
+def new_hands(most: int) -> Threads | Turns:
     """At most so many threads, or the loop where there are none."""
     return Threads(most) if THREADS else Turns()
 
 
-def new_keeper(every_seconds: float) -> Holder:
+def new_keeper(every_seconds: float) -> Keeper | LoopKeeper:
     """Keeps leases from a thread, or from the loop where there are none."""
     if not THREADS:
         return LoopKeeper(every_seconds)
@@ -73,6 +55,8 @@ class Turns:
     """Calls on the loop, each in a turn of its own."""
 
     def submit(self, call: Callable[[T], object], work: T) -> None:
+        """Calls `call(work)`, not within this call. `call` must not raise. Raises `RuntimeError`
+        where the loop is closed."""
         loop = current_loop()
         if loop is None:  # nothing to hold up, and nothing to come back to
             call(work)
@@ -90,21 +74,23 @@ class LoopKeeper:
 
     def __init__(self, every_seconds: float) -> None:
         self.every_seconds = every_seconds
-        self._timers: dict[Callable[[], None], Timer] = {}
+        self._held: dict[Callable[[], None], Timer] = {}
 
     def hold(self, renew: Callable[[], None]) -> None:
-        if renew not in self._timers:
+        """Calls `renew` every so many seconds from now on, as `Keeper` does."""
+        if renew not in self._held:
             self._set(renew)
 
     def drop(self, renew: Callable[[], None]) -> None:
-        timer = self._timers.pop(renew, None)
+        """Stops that."""
+        timer = self._held.pop(renew, None)
         if timer is not None:
             timer.cancel()
 
     def _set(self, renew: Callable[[], None]) -> None:
         loop = current_loop()
         assert loop is not None, "runs of jobs are on a loop"
-        self._timers[renew] = loop.later(self.every_seconds, self._call, renew)
+        self._held[renew] = loop.later(self.every_seconds, self._call, renew)
 
     def _call(self, renew: Callable[[], None]) -> None:
         self._set(renew)  # first: what it calls may drop it

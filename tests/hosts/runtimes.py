@@ -81,7 +81,7 @@ def node() -> str:
         asked = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20)
         if int(asked.stdout.lstrip("v").partition(".")[0] or 0) >= LEAST_NODE:
             return found
-    pytest.skip(f"Python Workers run on Pyodide, which needs Node {LEAST_NODE} on PATH here")
+    pytest.skip(f"Python Workers run on Pyodide: it needs Node {LEAST_NODE} or newer on PATH")
 
 
 @cache

@@ -74,11 +74,13 @@ async def test_several_callbacks_a_failure_and_a_retry(caplog: pytest.LogCapture
     assert "paper-jam" in caplog.text
 
 
-async def test_the_response_has_a_head_start(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("early", [False, True])
+async def test_the_response_has_a_head_start(monkeypatch: pytest.MonkeyPatch, early: bool) -> None:
     """What the server has to do after the app's call comes before the first sync callback."""
     monkeypatch.setattr(threadless, "HEAD_START_SECONDS", 0.05)
     order: list[str] = []
-    app = AfterMiddleware(answering(lambda: after(order.append, "work")), host=lambda work: None)
+    work = Afterwork(host=lambda work: None, early=early)
+    app = work.wrap(answering(lambda: after(order.append, "work")))
     await call(app)
     for _ in range(20):
         await asyncio.sleep(0)
