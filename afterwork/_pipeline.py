@@ -29,7 +29,7 @@ from ._outcome import Outcome
 from ._queue import CLOSED, Queue
 from ._report import fields
 from ._run import Run
-from ._threadless import head_start, new_hands
+from ._threadless import head_start, look_every, new_hands
 from ._work import DONE, LOCK, QUEUED, STARTED
 from .errors import CallbackTimeoutError, LimitReachedError, PermanentFailure, RetryLater
 
@@ -77,6 +77,7 @@ class Pipeline:
         self._plain = settings.timeout is None and settings.retry is None
         self.rejects_at = settings.limit if settings.at_limit == "reject" else None
         self.head_start = head_start()
+        self._look_every = look_every()
         self.notices = Notices(clock)
         self.admission = Admission(self)
         self.ticket_for: Callable[[Work], Ticket | None] | None = None
@@ -188,6 +189,15 @@ class Pipeline:
                 limit=self.settings.limit,
                 waiting=len(self._limit.waiting),
             )
+            if self._look_every:
+                _loop_of(work).later(self._look_every, self._look, work)
+
+    def _look(self, work: Work) -> None:
+        """One that waits for a place sees whether it has been given one."""
+        if work.state == STARTED:
+            self._start(work)
+        elif work.state == QUEUED:
+            _loop_of(work).later(self._look_every, self._look, work)
 
     def _start(self, work: Work, eager: bool = False) -> None:
         if work.state != STARTED:
@@ -434,6 +444,8 @@ class Pipeline:
     def _release(self, work: Work) -> None:
         """A place under the limit is free: the next in line takes it."""
         following = self._limit.leave(work)
+        if self._look_every:
+            return  # whose place it is now will see it
         while following is not None and not self._try_soon(self._start, following):
             # Not through `finish` alone, which would come back here: the line may be long.
             ended, following = following, self._limit.leave(following)

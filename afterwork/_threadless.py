@@ -1,10 +1,12 @@
 """Platforms without threads, such as Pyodide: what runs in threads elsewhere has its turns on the
 loop.
 
-1. Whether there are threads is decided once, in `THREADS`, and asked nowhere else than by the
-   functions here and by what starts a drain.
+1. Whether there are threads is decided once, in `THREADS`, and asked by the functions here alone,
+   when an app is made.
 2. A call that blocks, of a sync callback or of a store, holds up everything else meanwhile. Nothing
    can be done about that, and no timeout cuts it.
+3. Nothing of one request is started from another's turn. On Workers I/O belongs to the request in
+   whose turn it began, timers too, and with them all that a loop does; it ends with that request.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ HEAD_START_SECONDS = 0.02
 do for the response takes turns on the same loop, and a sync callback would come before it."""
 
 
+LOOK_SECONDS = 0.05
+"""How often a callback that waits for a place under the limit looks whether it has one."""
+
+
 def new_hands(most: int) -> Threads | Turns:
     """At most so many threads, or the loop where there are none."""
     return Threads(most) if THREADS else Turns()
@@ -51,6 +57,12 @@ def head_start() -> float:
     return 0.0 if THREADS else HEAD_START_SECONDS
 
 
+def look_every() -> float:
+    """How often what waits for a place has to look for itself; 0 where whoever leaves one starts
+    it, as threads and ordinary loops allow."""
+    return 0.0 if THREADS else LOOK_SECONDS
+
+
 class Turns:
     """Calls on the loop, each in a turn of its own."""
 
@@ -67,9 +79,7 @@ class Turns:
 class LoopKeeper:
     """Keeps leases with timers of the loop, one for each.
 
-    Not one for all: where a platform ties timers to the request that set them, it would stop with
-    the request that happened to be first. A job that blocks the loop for longer than its lease
-    loses it, which a thread of its own would prevent.
+    A job that blocks the loop for longer than its lease loses it, which a thread would prevent.
     """
 
     def __init__(self, every_seconds: float) -> None:

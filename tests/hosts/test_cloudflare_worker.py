@@ -81,6 +81,14 @@ def test_requests_at_once_have_a_wait_each(isolate: Isolate) -> None:
         assert events[-1].waits == 1
 
 
+def test_a_callback_that_waited_for_a_place_stays_in_its_own_request(isolate: Isolate) -> None:
+    """A request's timers end with it, whoever they were meant for."""
+    invocations = [isolate.fetch(f"/narrow?sleep=n{number},0.1") for number in range(4)]
+    for number, invocation in enumerate(invocations):
+        done = [event.value for event in isolate.settled(invocation) if event.name == "done"]
+        assert done == [f"n{number}"]
+
+
 def test_a_callback_sees_context_variables_the_response_and_its_time(isolate: Isolate) -> None:
     events = isolate.settled(isolate.fetch("/?tenant=acme"))
     told = {event.name: event.value for event in events if event.event == "journal"}

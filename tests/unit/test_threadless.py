@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from afterwork import Run
+    from afterwork._work import Work
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +91,53 @@ async def test_the_response_has_a_head_start(monkeypatch: pytest.MonkeyPatch, ea
         await asyncio.sleep(0.01)
 
     assert order == ["server", "work"]
+
+
+async def test_one_that_waits_for_a_place_is_started_by_its_own_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And not in the turn of whoever leaves the place, which may be another request's."""
+    monkeypatch.setattr(threadless, "LOOK_SECONDS", 0.01)
+    who: ContextVar[str] = ContextVar("who")
+    ran: list[str] = []
+    turns: list[str] = []
+    work = Afterwork(limit=1)
+    start = work.pipeline._start
+
+    def watched(each: Work, eager: bool = False) -> None:
+        turns.append(f"{each.context[who]} in the turn of {who.get()}")
+        start(each, eager)
+
+    monkeypatch.setattr(work.pipeline, "_start", watched)
+
+    def handler() -> None:
+        async def sleep() -> None:
+            await asyncio.sleep(0.03)
+            ran.append(who.get())
+
+        after(sleep)
+
+    async def request(name: str) -> None:
+        who.set(name)
+        await call(work.wrap(answering(handler)))
+
+    names = ["a", "b", "c"]
+    await asyncio.gather(*(request(name) for name in names))
+
+    assert ran == names
+    assert turns == [f"{name} in the turn of {name}" for name in names]
+
+
+async def test_one_that_is_cut_while_it_waits_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threadless, "LOOK_SECONDS", 0.01)
+    ran: list[int] = []
+    app = AfterMiddleware(
+        answering(lambda: [after(asyncio.sleep, 60), after(ran.append, 1)]), limit=1, budget=0.05
+    )
+    await call(app)
+    await asyncio.sleep(0.03)
+
+    assert ran == []
 
 
 async def test_work_that_is_cut_before_its_start_is_told() -> None:

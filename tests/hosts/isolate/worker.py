@@ -22,6 +22,7 @@ BLOCK_SECONDS = 0.5
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 work = Afterwork(store="memory:", timeout=60, on_abandon=lambda runs: js.journal("abandoned", ""))
 short = Cloudflare(max_seconds=0.3)
+narrow = Afterwork(limit=1)
 
 
 def journal(name: str, value: object = "") -> None:
@@ -115,6 +116,7 @@ async def beside() -> None:
 
 
 wrapped = work.wrap(app)
+one_at_a_time = narrow.wrap(app)
 
 
 class Default(WorkerEntrypoint):
@@ -123,6 +125,8 @@ class Default(WorkerEntrypoint):
         served: ASGIApp = wrapped
         if "/short" in where:
             served = short.around(wrapped)
+        elif "/narrow" in where:
+            served = one_at_a_time
         elif "/ctx" in where:
             served = Cloudflare(self.ctx).around(wrapped)
         return await asgi.fetch(served, request, self.env, self.ctx)
