@@ -77,8 +77,8 @@ def finish(exchange: Exchange, lifespan_running: bool) -> Awaitable[None] | None
             queue.due = True
             loop.soon(exchange.pipeline.begin, queue, loop, end)
         else:
-            wait = exchange.pipeline.head_start if info.after_response else 0.0
-            exchange.pipeline.begin(queue, loop, end, eager, wait)
+            give_way = exchange.pipeline.gives_way and info.after_response
+            exchange.pipeline.begin(queue, loop, end, eager, give_way)
     if exchange.error is None and (queue is None or queue.state is CLOSED):
         return None
     told = lifespan_running or not info.lifespan_is_process

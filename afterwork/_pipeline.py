@@ -29,7 +29,7 @@ from ._outcome import Outcome
 from ._queue import CLOSED, Queue
 from ._report import fields
 from ._run import Run
-from ._threadless import head_start, look_every, new_hands
+from ._threadless import after_head_start, gives_way, look_every, new_hands
 from ._work import DONE, LOCK, QUEUED, STARTED
 from .errors import CallbackTimeoutError, LimitReachedError, PermanentFailure, RetryLater
 
@@ -76,7 +76,7 @@ class Pipeline:
         """No drain on the app's own host has a deadline: known without asking it each time."""
         self._plain = settings.timeout is None and settings.retry is None
         self.rejects_at = settings.limit if settings.at_limit == "reject" else None
-        self.head_start = head_start()
+        self.gives_way = gives_way()
         self._look_every = look_every()
         self.notices = Notices(clock)
         self.admission = Admission(self)
@@ -124,18 +124,18 @@ class Pipeline:
         loop: Loop,
         deadline: float | None,
         eager: bool = False,
-        wait: float = 0.0,
+        give_way: bool = False,
     ) -> None:
         """Starts a drain: the response of this queue's request is over, or as good as. `deadline`
-        is by the monotonic clock. The works start after `wait` seconds."""
+        is by the monotonic clock. `give_way`: the response itself has yet to leave."""
         works = queue.begin(loop, deadline)
         if works is None:
             return
         if deadline is not None:
             left = deadline - self.clock.monotonic()
             queue.timer = loop.later(left, cut, self, queue, "deadline")
-        if wait:
-            loop.later(wait, self._start_all, queue, works, False)
+        if give_way:
+            after_head_start(loop, self._start_all, queue, works, False)
         else:
             self._start_all(queue, works, eager)
         if not queue.live:
@@ -145,8 +145,8 @@ class Pipeline:
         """Starts the callbacks marked early: the final message is out."""
         queue.loop = loop
         works = queue.begin_early()
-        if self.head_start:
-            loop.later(self.head_start, self._start_all, queue, works, False)
+        if self.gives_way:
+            after_head_start(loop, self._start_all, queue, works, False)
         else:
             self._start_all(queue, works, False)
 

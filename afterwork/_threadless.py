@@ -19,10 +19,10 @@ from ._threads import Threads
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from ._keeper import Keeper
-    from ._loop import Timer
+    from ._loop import Loop, Timer
 
     T = TypeVar("T")
 
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 THREADS: bool = sys.platform not in ("emscripten", "wasi")
 """Whether this platform has threads."""
 HEAD_START_SECONDS = 0.02
+HEAD_START_TURNS = 20
 """How long the callbacks of a request wait where there are no threads. What the server still has to
-do for the response takes turns on the same loop, and a sync callback would come before it."""
+do for the response takes turns on the same loop, and a sync callback would come before it. Turns
+count too, because another request's may have used up the seconds."""
 
 
 LOOK_SECONDS = 0.05
@@ -52,9 +54,21 @@ def new_keeper(every_seconds: float) -> Keeper | LoopKeeper:
     return Keeper(every_seconds)
 
 
-def head_start() -> float:
-    """How many seconds the response has before its callbacks start."""
-    return 0.0 if THREADS else HEAD_START_SECONDS
+def gives_way() -> bool:
+    """Whether callbacks start only after a head start for their response."""
+    return not THREADS
+
+
+def after_head_start(loop: Loop, call: Callable[..., object], *args: Any) -> None:
+    """Calls once a response that is about to leave has had its head start."""
+    loop.later(HEAD_START_SECONDS, _give_way, loop, HEAD_START_TURNS, call, *args)
+
+
+def _give_way(loop: Loop, turns: int, call: Callable[..., object], *args: Any) -> None:
+    if turns:
+        loop.soon(_give_way, loop, turns - 1, call, *args)
+    else:
+        call(*args)
 
 
 def look_every() -> float:

@@ -30,7 +30,7 @@ def test_the_client_is_done_while_the_work_runs_and_the_worker_waits_for_it(
     known = names(events)
 
     assert known.index("response") < known.index("body") < known.index("started")
-    assert at(events, "done") - at(events, "body") > 0.9
+    assert at(events, "done") - at(events, "body") > 0.5
     assert known.count("waitUntil") == 1
     assert known[-3:] == ["done", "nested", "settled"]  # what a callback queues is waited for
 
@@ -53,21 +53,29 @@ def test_a_streamed_response_is_out_before_the_work(isolate: Isolate) -> None:
 
 def test_a_sync_callback_runs_on_the_loop_after_the_response_is_out(isolate: Isolate) -> None:
     """There are no threads, and it holds up everything, so the response has a head start."""
-    events = isolate.settled(isolate.fetch("/?block=report"))
+    events = isolate.settled(isolate.fetch("/?block=report,0.5"))
 
     assert at(events, "body") < at(events, "started")
     assert at(events, "done") - at(events, "started") > 0.4
     assert isolate.python("import threading; threading.active_count()") == 1
 
 
+def test_no_response_waits_for_its_own_callback_however_busy_the_isolate_is(
+    isolate: Isolate,
+) -> None:
+    invocations = [isolate.fetch(f"/?block=n{number},0.03") for number in range(30)]
+    for invocation in invocations:
+        events = isolate.settled(invocation)
+        assert at(events, "body") < at(events, "started")
+
+
 def test_several_callbacks_run_at_once_and_one_that_fails_costs_no_other(isolate: Isolate) -> None:
-    started = time.monotonic()
-    path = "/?sleep=one,0.5&fail=paper-jam&sleep=two,0.5&block=three&sleep=four,0.5"
+    path = "/?sleep=one,0.5&fail=paper-jam&sleep=two,0.5&block=three,0.3&sleep=four,0.5"
     events = isolate.settled(isolate.fetch(path))
     done = [event.value for event in events if event.name == "done"]
 
     assert sorted(done) == ["four", "one", "three", "two"]
-    assert time.monotonic() - started < 1.9  # one after the other they would take two
+    assert at(events, "started", "four") < at(events, "done", "one")
     assert "rejected" not in names(events)
     assert "paper-jam" in isolate.log
 
@@ -99,9 +107,11 @@ def test_a_callback_sees_context_variables_the_response_and_its_time(isolate: Is
 
 def test_work_that_is_not_done_in_time_is_cut_and_reported(isolate: Isolate) -> None:
     """The time counts from the response, not from the request's begin."""
+    slow = isolate.settled(isolate.fetch("/short?wait=0.5&sleep=kept,0.1"))
     events = isolate.settled(isolate.fetch("/short?sleep=endless,60"))
 
-    assert 0.25 < at(events, "cut") - at(events, "response") < 2
+    assert "done" in names(slow)
+    assert 0.2 < at(events, "cut") - at(events, "waitUntil") < 10
     assert at(events, "cut") < at(events, "abandoned") <= at(events, "settled")
     assert "after.dropped" in isolate.log
     assert "deadline" in isolate.log
@@ -111,7 +121,7 @@ def test_a_request_without_callbacks_has_nothing_to_wait_for(isolate: Isolate) -
     events = isolate.settled(isolate.fetch("/"))
 
     assert events[-1].waits == 0
-    assert at(events, "settled") - at(events, "body") < 0.1
+    assert names(events)[-3:] == ["response", "body", "settled"]
 
 
 def test_a_job_that_a_request_queues_runs_too(isolate: Isolate) -> None:
@@ -160,7 +170,9 @@ def test_nothing_is_left_of_requests_that_are_over() -> None:
     end by themselves: the short deadline keeps the test short."""
     for copies in (True, False):
         with Isolate(copies=copies) as isolate:
-            isolate.settled(isolate.fetch("/short?sleep=warm,0.05&block=up&fail=first&tenant=t"))
+            isolate.settled(
+                isolate.fetch("/short?sleep=warm,0.05&block=up,0.1&fail=first&tenant=t")
+            )
             before = lowest(isolate)
             for number in range(20):
                 path = f"/short?sleep=n{number},0.05&fail=again&tenant=t"
@@ -177,7 +189,7 @@ f"{len(asyncio.all_tasks())} task, {len(worker.work.pipeline.queues)} queues"
 
 def lowest(isolate: Isolate, wanted: int = 0) -> int:
     """How many proxies are left once those of timers are gone, which takes a deadline."""
-    end = time.monotonic() + 1.0
+    end = time.monotonic() + (5.0 if wanted else 1.0)
     while (count := isolate.proxies()) > wanted and time.monotonic() < end:
         time.sleep(0.1)
     return count
@@ -186,8 +198,8 @@ def lowest(isolate: Isolate, wanted: int = 0) -> int:
 def test_where_the_sdk_has_no_wait_until_the_client_waits_and_a_warning_says_so() -> None:
     """The request's own context is the way out."""
     with Isolate(wait_until=False) as isolate:
-        without = isolate.settled(isolate.fetch("/?sleep=receipt,0.3&block=report"))
-        given = isolate.settled(isolate.fetch("/ctx?sleep=receipt,0.3&block=report"))
+        without = isolate.settled(isolate.fetch("/?sleep=receipt,0.3&block=report,0.2"))
+        given = isolate.settled(isolate.fetch("/ctx?sleep=receipt,0.3&block=report,0.2"))
         trigger = isolate.settled(isolate.scheduled("0 3 * * *", SLOT))
         log = isolate.log
 

@@ -17,8 +17,6 @@ from afterwork import Afterwork, after, current_run
 if TYPE_CHECKING:
     from afterwork._asgi import ASGIApp, Receive, Scope, Send
 
-BLOCK_SECONDS = 0.5
-
 tenant: ContextVar[str] = ContextVar("tenant", default="nobody")
 work = Afterwork(store="memory:", timeout=60, on_abandon=lambda runs: js.journal("abandoned", ""))
 short = Cloudflare(max_seconds=0.3)
@@ -40,11 +38,11 @@ async def sleep(name: str, seconds: float) -> None:
     journal("done", name)
 
 
-def block(name: str) -> None:
+def block(name: str, seconds: float) -> None:
     """Holds the loop, as a sync callback that computes does."""
     journal("started", name)
     asyncio.get_running_loop()  # or it raises: this is not on the loop
-    end = time.monotonic() + BLOCK_SECONDS
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         pass
     journal("done", name)
@@ -75,7 +73,10 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
             label, _, seconds = value.partition(",")
             after(sleep, label, float(seconds))
         elif name == "block":
-            after(block, value)
+            label, _, seconds = value.partition(",")
+            after(block, label, float(seconds))
+        elif name == "wait":
+            await asyncio.sleep(float(value))
         elif name == "fail":
             after(fail, value)
         elif name == "tenant":
