@@ -29,7 +29,7 @@ from ._outcome import Outcome
 from ._queue import CLOSED, Queue
 from ._report import fields
 from ._run import Run
-from ._threadless import after_head_start, gives_way, look_every, new_hands
+from ._threadless import after_head_start, has_threads, look_every, new_hands
 from ._work import DONE, LOCK, QUEUED, STARTED
 from .errors import CallbackTimeoutError, LimitReachedError, PermanentFailure, RetryLater
 
@@ -76,7 +76,8 @@ class Pipeline:
         """No drain on the app's own host has a deadline: known without asking it each time."""
         self._plain = settings.timeout is None and settings.retry is None
         self.rejects_at = settings.limit if settings.at_limit == "reject" else None
-        self.gives_way = gives_way()
+        self.gives_way = not has_threads()
+        """Callbacks start only after a head start for their response."""
         self._look_every = look_every()
         self.notices = Notices(clock)
         self.admission = Admission(self)

@@ -2,7 +2,7 @@
 loop.
 
 1. Whether there are threads is decided once, in `THREADS`, and asked by the functions here alone,
-   when an app is made.
+   when an app or its store's journal is made.
 2. A call that blocks, of a sync callback or of a store, holds up everything else meanwhile. Nothing
    can be done about that, and no timeout cuts it.
 3. Nothing of one request is started from another's turn. On Workers I/O belongs to the request in
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 
 THREADS: bool = sys.platform not in ("emscripten", "wasi")
-"""Whether this platform has threads."""
 HEAD_START_SECONDS = 0.02
 HEAD_START_TURNS = 20
 """How long the callbacks of a request wait where there are no threads. What the server still has to
@@ -38,6 +37,11 @@ count too, because another request's may have used up the seconds."""
 
 LOOK_SECONDS = 0.05
 """How often a callback that waits for a place under the limit looks whether it has one."""
+
+
+def has_threads() -> bool:
+    """Whether this platform has threads."""
+    return THREADS
 
 
 def new_hands(most: int) -> Threads | Turns:
@@ -52,11 +56,6 @@ def new_keeper(every_seconds: float) -> Keeper | LoopKeeper:
     from ._keeper import Keeper
 
     return Keeper(every_seconds)
-
-
-def gives_way() -> bool:
-    """Whether callbacks start only after a head start for their response."""
-    return not THREADS
 
 
 def after_head_start(loop: Loop, call: Callable[..., object], *args: Any) -> None:

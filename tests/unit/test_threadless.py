@@ -221,6 +221,24 @@ async def test_a_keeper_calls_again_and_again_until_it_is_dropped() -> None:
     assert calls == [0]
 
 
+@pytest.mark.parametrize("kind", ["memory:", "sqlite:///{}/runs.db"])
+async def test_a_durable_call_is_written_and_runs(kind: str, tmp_path: Path) -> None:
+    """Each is written in a turn of its own."""
+    work = Afterwork(store=kind.format(tmp_path))
+    ran: list[int] = []
+
+    @work.job(durable=True)
+    async def send(number: int) -> None:
+        ran.append(number)
+
+    await call(work.wrap(answering(lambda: [after(send, 1), after(send, 2)])))
+    while len(ran) < 2:
+        await asyncio.sleep(0.01)
+    work.store.close()
+
+    assert sorted(ran) == [1, 2]
+
+
 async def test_a_shutdown_flushes_reporters() -> None:
     flushed: list[float] = []
 
@@ -250,10 +268,10 @@ def test_without_a_loop_a_call_is_made_at_once() -> None:
 def test_where_there_are_threads_they_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(new_hands(1), Turns)
     assert isinstance(new_keeper(1.0), LoopKeeper)
-    assert threadless.gives_way()
+    assert not threadless.has_threads()
     assert threadless.look_every() == threadless.LOOK_SECONDS
     monkeypatch.setattr(threadless, "THREADS", True)
     assert cast("Threads", new_hands(3)).most == 3
     assert isinstance(new_keeper(1.0), Keeper)
-    assert not threadless.gives_way()
+    assert threadless.has_threads()
     assert threadless.look_every() == 0
