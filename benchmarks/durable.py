@@ -41,7 +41,9 @@ def throughput() -> None:
                 print(f"{peer} did not run: {ran.stderr.strip().splitlines()[-1]}", flush=True)
             else:
                 turns.append(json.loads(ran.stdout.strip().splitlines()[-1]))
-    print(f"\n{CONCURRENT} requests at a time, medians of {ROUNDS} rounds (goal {GOAL_PER_SECOND}/s)")
+    print(
+        f"\n{CONCURRENT} requests at a time, medians of {ROUNDS} rounds (goal {GOAL_PER_SECOND}/s)"
+    )
     print("| | calls a second | from | to | of afterwork |")
     print("|---|---|---|---|---|")
     base = statistics.median(turn["per_second"] for turn in found["afterwork"])

@@ -1,10 +1,10 @@
-"""The vendors' own runtimes: Vercel's and Cloudflare's from PyPI, Pyodide from npm, and what is
-new enough to run them.
+"""The vendors' own runtimes, from PyPI and npm, that are not installed beside everything else.
 
 Vercel's needs Python 3.12, so where the tests run on an older one they look for another: on PATH,
-and where pyenv and uv put theirs. Pyodide needs Node. Each is installed once per version into a
-folder of the temporary directory, by the first test or by `python -m tests.hosts.runtimes`. Where
-there is no such interpreter, tests are skipped, which fails in CI.
+and where pyenv and uv put theirs. Cloudflare's runs in Pyodide, which needs Node. Where there is
+none, tests are skipped, which fails in CI. Google's functions framework brings versions of its own.
+Each is installed once per version into a folder of the temporary directory, by the first test or by
+`python -m tests.hosts.runtimes`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NEWEST = "0.24.1"
 OLD = "0.17.0"
 """Without `get_deadline` and without a `wait_until` that waits."""
+FUNCTIONS_FRAMEWORK = "3.10.2"
 LEAST = (3, 12)
 NAMES = ("python3.12", "python3.13", "python3.14", "python3", "python")
 SECONDS = 120.0
@@ -62,15 +63,24 @@ def _candidates() -> list[str]:
 
 @cache
 def runtime(version: str = NEWEST) -> Path:
-    """A folder for `sys.path` with the runtime, and with FastAPI for the app."""
-    python = interpreter()
+    """A folder for `sys.path` with Vercel's runtime, and with FastAPI for the app."""
+    packages = (f"vercel-runtime=={version}", "fastapi>=0.115")
+    return _folder(f"vercel-runtime-{version}-fastapi", interpreter(), packages)
+
+
+@cache
+def functions_framework() -> Path:
+    """A folder for `sys.path` of this interpreter, with Google's framework, and with FastAPI."""
+    packages = (f"functions-framework=={FUNCTIONS_FRAMEWORK}", "fastapi>=0.115")
+    return _folder(f"functions-framework-{FUNCTIONS_FRAMEWORK}", sys.executable, packages)
+
+
+def _folder(name: str, python: str, packages: tuple[str, ...]) -> Path:
     asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     series = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    packages = (f"vercel-runtime=={version}", "fastapi>=0.115")
     wheels = ["--only-binary=:all:", "--python-version", series]
     # The pip of this environment installs for that interpreter, which may have none.
-    name = f"vercel-runtime-{version}-fastapi-python-{series}"
-    return _once(name, lambda target: _pip(target, *wheels, *packages))
+    return _once(f"{name}-python-{series}", lambda target: _pip(target, *wheels, *packages))
 
 
 @cache
@@ -132,7 +142,8 @@ def _run(*command: str) -> None:
 
 def _install_all() -> None:
     """Says what cannot be had, and goes on: its tests will say it too."""
-    installs = (partial(runtime, NEWEST), partial(runtime, OLD), pyodide, workers_sdk)
+    vercel = (partial(runtime, NEWEST), partial(runtime, OLD))
+    installs = (*vercel, functions_framework, pyodide, workers_sdk)
     for install in installs:
         try:
             install()

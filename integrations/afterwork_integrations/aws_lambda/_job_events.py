@@ -26,7 +26,7 @@ from typing import Any
 
 from afterwork import Afterwork
 
-from .._job_calls import Platform, scope_of
+from .._door import Invoked
 from ._request import Request
 
 
@@ -63,19 +63,33 @@ class JobEvents:
     """The jobs of one `Afterwork`, for events."""
 
     def __init__(self, work: Afterwork) -> None:
-        self._routes = work.routes(verify=Platform("aws-lambda"))
+        self._routes = work.routes(verify=Invoked("aws-lambda"))
 
     def request(self, call: dict[str, Any], host: object, ends: float | None) -> Request:
         """The request to the trigger route that an event stands for."""
+        headers = [(b"content-type", b"application/json")]
         # An attempt says that the caller tries again after a failure, as Lambda does.
-        fields = {
-            "slot": call.get("slot") or None,
-            "delivery": call.get("delivery") or None,
-            "attempt": call.get("attempt") or 1,
-        }
+        for name, default in (("slot", None), ("delivery", None), ("attempt", 1)):
+            value = call.get(name) or default
+            if value is not None:
+                headers.append((b"afterwork-" + name.encode(), str(value).encode()))
         payload = call.get("payload")
         body = b"" if payload is None else json.dumps(payload).encode()
-        scope = scope_of(call["job"], body, fields)
+        headers.append((b"content-length", str(len(body)).encode()))
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "https",
+            "path": "/" + call["job"],
+            "raw_path": None,
+            "root_path": "",
+            "query_string": b"",
+            "headers": headers,
+            "client": None,
+            "server": ("lambda", 443),
+        }
         if host is not None:
             scope["afterwork"] = host
         return Request(scope, body, ends)

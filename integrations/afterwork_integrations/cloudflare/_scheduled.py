@@ -14,8 +14,7 @@ https://developers.cloudflare.com/workers/runtime-apis/handlers/scheduled/
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +22,8 @@ from afterwork import Afterwork, HostInfo
 from afterwork.errors import InvalidHostError
 from afterwork.export import cloudflare_triggers
 
-from .._job_calls import Platform, scope_of
+from .._door import Door
 from ._host import hand_over
-
-ASGIApp = Callable[..., Awaitable[Any]]
 
 SECONDS = 870.0
 """For the jobs of one trigger: Cloudflare gives 15 minutes."""
@@ -81,9 +78,9 @@ async def scheduled(
             f"no job has the trigger {cron!r}. Have wrangler's triggers written from the jobs: "
             "afterwork export cloudflare --shape json --write wrangler.jsonc"
         )
-    route = work.routes(verify=Platform("cloudflare"))
+    door = Door(work, "cloudflare")
     running = asyncio.ensure_future(
-        _run(route, jobs, cron, _slot(controller.scheduledTime), Invocation(max_seconds))
+        _run(door, jobs, cron, _slot(controller.scheduledTime), Invocation(max_seconds))
     )
     try:
         hand_over(running, ctx)
@@ -93,33 +90,17 @@ async def scheduled(
 
 
 async def _run(
-    route: ASGIApp, jobs: list[str], cron: str, slot: str, host: Invocation
+    door: Door, jobs: list[str], cron: str, slot: str, host: Invocation
 ) -> list[dict[str, Any]]:
-    answers = await asyncio.gather(*(_call(route, job, slot, host) for job in jobs))
-    failed = [body for status, body in answers if status >= 400]
-    if failed:
-        raise CronEventError(f"of the trigger {cron!r}: {json.dumps(failed)}")
-    return [body for _, body in answers]
+    runs = (door.run(job, slot=slot, host=host) for job in jobs)
+    answers = await asyncio.gather(*runs, return_exceptions=True)
+    failures = [str(answer) for answer in answers if isinstance(answer, BaseException)]
+    if failures:
+        raise CronEventError(f"of the trigger {cron!r}, {'; '.join(failures)}")
+    return [answer for answer in answers if isinstance(answer, dict)]
 
 
 def _slot(milliseconds: float) -> str:
     """The minute of a trigger. `wrangler dev` gives the time of the call, seconds included."""
     minute = int(milliseconds) // MINUTE_MS * (MINUTE_MS // 1000)
     return datetime.fromtimestamp(minute, UTC).isoformat()
-
-
-async def _call(
-    route: ASGIApp, job: str, slot: str, host: Invocation
-) -> tuple[int, dict[str, Any]]:
-    """One request to the trigger route: the status and the body of its answer."""
-    sent: list[MutableMapping[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: MutableMapping[str, Any]) -> None:
-        sent.append(message)
-
-    scope = {**scope_of(job, b"", {"slot": slot}), "afterwork": host}
-    await route(scope, receive, send)
-    return sent[0]["status"], json.loads(b"".join(each.get("body", b"") for each in sent))
