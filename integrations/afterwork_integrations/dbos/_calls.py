@@ -87,7 +87,8 @@ class Calls:
                 "WHERE queue_name = :queue AND status = 'PENDING' AND executor_id = :executor "
                 "AND workflow_uuid NOT IN :but"
             ).bindparams(sa.bindparam("but", expanding=True))
-            values = {"queue": self._queue, "executor": executor, "but": list(but)}
+            # With nothing in the list PostgreSQL would not know its type.
+            values = {"queue": self._queue, "executor": executor, "but": ["", *but]}
             return connection.execute(statement, values).rowcount
 
     def executors(self) -> list[str]:

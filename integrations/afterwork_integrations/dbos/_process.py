@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -31,10 +32,17 @@ if TYPE_CHECKING:
 __all__ = ["Process", "Taken"]
 
 QUIET_SECONDS = 60.0
-"""Between two looks at what we do not use: its queue, its schedules, its messages."""
+"""Between two looks at what we do not use: its queue and its schedules."""
+LISTEN_SECONDS = 0.2
+"""The same for its messages. Its end takes as long."""
 
 _guard = threading.Lock()
 _running: Process | None = None
+
+
+class _Over(BaseException):
+    """Ends a workflow whose row is gone, or is given back: DBOS is to write nothing about it. It
+    would write what is returned, and any error. It warns of what is cancelled."""
 
 
 class Taken:
@@ -91,7 +99,7 @@ class Process:
                     "serializer": JSON(),
                     "run_migrations": False,
                     "use_listen_notify": False,
-                    "notification_listener_polling_interval_sec": QUIET_SECONDS,
+                    "notification_listener_polling_interval_sec": LISTEN_SECONDS,
                     "scheduler_polling_interval_sec": QUIET_SECONDS,
                     "log_level": "WARNING",
                 }
@@ -137,6 +145,11 @@ class Process:
         """Lets others have what a dead worker had. Returns how many calls."""
         return len(DBOS._recover_pending_workflows([executor]))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are workflows that have not ended."""
+        return self._dbos is not None and bool(self._dbos._workflow_tasks)
+
     def give_back_executor(self) -> None:
         """Gives the loop a pool of threads of its own again. DBOS has put its own there, which ends
         with it. Only from the loop."""
@@ -158,9 +171,9 @@ async def carry(text: Any = None) -> None:
     if process is not None and workflow is not None:
         # The context goes along, and in it what DBOS's steps look for.
         running = asyncio.run_coroutine_threadsafe(_deliver(process, workflow, text), process.loop)
-        await asyncio.wrap_future(running)
-    # Its row is gone, or is given back: DBOS is to write nothing about it.
-    raise asyncio.CancelledError
+        with suppress(asyncio.CancelledError):
+            await asyncio.wrap_future(running)
+    raise _Over
 
 
 async def _deliver(process: Process, workflow: str, text: Any) -> None:

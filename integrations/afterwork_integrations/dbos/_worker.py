@@ -16,6 +16,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from afterwork.engines import MOST_CRASHES, Envelope
@@ -44,6 +45,8 @@ LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach the database."""
 LEAVE_SECONDS = 10.0
 """What a worker takes at most to put back what it had."""
+BUSY_SECONDS = 0.005
+"""Between two looks whether DBOS has done with what is over."""
 THREADS = 4
 
 
@@ -75,7 +78,8 @@ class Worker:
         # Not the loop's own, which DBOS replaces.
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="afterwork-dbos")
         self._news = asyncio.Event()
-        self._taking: asyncio.Future[int] | None = None
+        self._asked: set[asyncio.Future[Any]] = set()
+        """What threads are at. Nothing stops them, so the end waits for them."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._lock: Lock | None = None
         self._leaving = False
@@ -97,7 +101,7 @@ class Worker:
                     await self._news.wait()
                     continue
                 try:
-                    taken = await self._take(free)
+                    taken = await self._ask("take calls", partial(self._process.take, free))
                     pause = self._poll
                 except EngineError as error:
                     self._say_lost(error)
@@ -134,12 +138,6 @@ class Worker:
             if stopping.done():
                 return False
         return True
-
-    async def _take(self, free: int) -> int:
-        self._taking = self._loop.run_in_executor(self._threads, self._process.take, free)
-        with engine_errors(self._place.name, "take calls"):
-            taken = await asyncio.shield(self._taking)
-        return taken
 
     async def _deliver(self, workflow: str, text: Any) -> None:
         """Runs a call and writes down what became of it."""
@@ -210,7 +208,10 @@ class Worker:
 
     async def _ask(self, doing: str, call: Callable[[], T]) -> T:
         with engine_errors(self._place.name, doing):
-            return await self._loop.run_in_executor(self._threads, call)
+            asked = self._loop.run_in_executor(self._threads, call)
+            self._asked.add(asked)
+            asked.add_done_callback(self._asked.discard)
+            return await asyncio.shield(asked)
 
     def _stopped(self, _: object) -> None:
         self._news.set()
@@ -233,10 +234,10 @@ class Worker:
             self._threads.shutdown(wait=False)
 
     async def _hand_back(self) -> None:
-        if self._taking is not None:
-            await asyncio.wait({self._taking})
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        while left := self._asked | self._tasks:
+            await asyncio.wait(left)
+        while self._process.is_busy:
+            await asyncio.sleep(BUSY_SECONDS)
         self._process.give_back_executor()
         await self._ask("put back calls", self._end)
 
