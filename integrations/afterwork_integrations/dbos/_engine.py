@@ -109,6 +109,7 @@ class DBOSEngine:
         self._log = EngineLog(self.name)
         self._run: Run | None = None
         self._workers: set[Worker] = set()
+        self._closing = False
 
     @property
     def name(self) -> str:
@@ -189,6 +190,9 @@ class DBOSEngine:
                 await worker.work(stopping)
             finally:
                 self._workers.discard(worker)
+                if self._closing and not self._workers:
+                    self._closing = False
+                    await asyncio.to_thread(self._place.close)
         finally:
             if stopping is not stop:
                 stopping.cancel()
@@ -203,8 +207,10 @@ class DBOSEngine:
         return await self._ask("take back a call", lambda: self._calls.cancel(run_id))
 
     async def close(self) -> None:
-        """See `Engine`."""
-        await asyncio.to_thread(self._place.close)
+        """See `Engine`. Where it serves, connections are let go of when that is over."""
+        self._closing = bool(self._workers)
+        if not self._closing:
+            await asyncio.to_thread(self._place.close)
 
     async def _ask(self, doing: str, call: Callable[[], Any]) -> Any:
         with engine_errors(self.name, doing):
