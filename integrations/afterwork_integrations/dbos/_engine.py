@@ -133,7 +133,8 @@ class DBOSEngine:
             cancel=True,
             transaction=True,
             survives="power",
-            recovery_seconds=self._poll + (1.25 * self._silent if not self._place.file else on_file),
+            recovery_seconds=self._poll
+            + (1.25 * self._silent if not self._place.file else on_file),
         )
 
     def __repr__(self) -> str:

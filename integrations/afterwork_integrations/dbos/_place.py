@@ -32,8 +32,8 @@ class Place:
     def __init__(
         self, url: str, schema: str, timeout: float, migrate: bool, sqlite: ModuleType | None
     ) -> None:
+        self.url = _read(url)
         self.name = f"dbos at {without_password(url)}"
-        self.url = _read(url, self.name)
         self.schema = schema
         self.timeout = timeout
         self._migrate = migrate
@@ -139,13 +139,14 @@ class Place:
             )
 
 
-def _read(url: str, name: str) -> sa.URL:
+def _read(url: str) -> sa.URL:
     try:
         read = sa.make_url(url)
     except sa.exc.ArgumentError:
         # The reason may quote a part of the password.
-        raise EngineError(name, "read its URL", "it is none", "Write special characters as %XX.") \
-            from None
+        raise EngineError(
+            "dbos", "read its URL", "it is none", "Write special characters as %XX."
+        ) from None
     backend = read.get_backend_name()
     if backend == "postgresql":
         return read.set(drivername="postgresql+psycopg")
