@@ -1,4 +1,4 @@
-"""What DBOS writes for us: JSON. By default it would pickle, and reading that runs what it names."""
+"""What DBOS writes for us: JSON. By default it pickles, and reading that runs what it names."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How workers know of each other whether they live: each holds a lock for as long as it does.
 
 DBOS keeps no such thing; it leaves that to its commercial Conductor. Nobody has to renew these: the
-system lets go of a lock of a process that is no more, and so does PostgreSQL when a connection ends,
-or when its other end is silent for too long.
+system lets go of a lock of a process that is no more, and so does PostgreSQL when a connection
+ends, or when its other end is silent for too long.
 """
 
 from __future__ import annotations

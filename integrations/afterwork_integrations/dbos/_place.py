@@ -1,4 +1,4 @@
-"""The database: opened when it is first needed, with the settings that DBOS does not make itself."""
+"""The database: opened when it is first needed, with the settings that DBOS leaves out."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +36,10 @@ QUIET_SECONDS = 60.0
 """Between two looks at what we do not use: its queue and its schedules."""
 LISTEN_SECONDS = 0.2
 """The same for its messages. Its end takes as long."""
+
+BUSY_SECONDS = 0.005
+"""Between two looks whether DBOS has done."""
+END_SECONDS = 2.0
 
 _guard = threading.Lock()
 _running: Process | None = None
@@ -145,11 +150,6 @@ class Process:
         """Lets others have what a dead worker had. Returns how many calls."""
         return len(DBOS._recover_pending_workflows([executor]))
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether there are workflows that have not ended."""
-        return self._dbos is not None and bool(self._dbos._workflow_tasks)
-
     def give_back_executor(self) -> None:
         """Gives the loop a pool of threads of its own again. DBOS has put its own there, which ends
         with it. Only from the loop."""
@@ -157,10 +157,13 @@ class Process:
             self.loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
     def end(self) -> None:
-        """Ends DBOS."""
+        """Ends DBOS, when it has done with what is over."""
         global _running
         with _guard:
             if _running is self:
+                deadline = time.monotonic() + END_SECONDS
+                while self._dbos._workflow_tasks and time.monotonic() < deadline:
+                    time.sleep(BUSY_SECONDS)
                 _running = None
                 DBOS.destroy()
 

@@ -45,8 +45,6 @@ LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach the database."""
 LEAVE_SECONDS = 10.0
 """What a worker takes at most to put back what it had."""
-BUSY_SECONDS = 0.005
-"""Between two looks whether DBOS has done with what is over."""
 THREADS = 4
 
 
@@ -236,8 +234,6 @@ class Worker:
     async def _hand_back(self) -> None:
         while left := self._asked | self._tasks:
             await asyncio.wait(left)
-        while self._process.is_busy:
-            await asyncio.sleep(BUSY_SECONDS)
         self._process.give_back_executor()
         await self._ask("put back calls", self._end)
 
