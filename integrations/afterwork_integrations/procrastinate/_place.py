@@ -1,0 +1,148 @@
+"""The database, and Procrastinate's tables in it: opened when they are first needed, checked, and
+made on demand.
+
+1. A server that cannot be reached shows at once and with its reason, which a pool does not tell.
+2. A pool belongs to its event loop. With a URL, each loop gets one; an app of the user's is theirs.
+3. An app that was open already is left open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import ceil
+from typing import Any, Literal
+
+import psycopg
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import AppNotOpen
+from procrastinate.schema import SchemaManager
+from psycopg_pool import AsyncConnectionPool
+
+from afterwork.errors import EngineError, InvalidOptionError
+
+from .._urls import without_password
+from ._errors import MIGRATIONS, engine_errors
+
+TABLES = """
+    SELECT to_regclass('procrastinate_workers') IS NOT NULL,
+        to_regproc('procrastinate_fetch_job_v2') IS NOT NULL
+        AND to_regproc('procrastinate_defer_jobs_v1') IS NOT NULL
+"""
+"""Whether its tables are there, and of a version that this one can use."""
+LOCK = 0x61_66_74_65_72_77_6F_72
+"""Number of the advisory lock under which the tables are made: several processes may start at
+once."""
+MAX_CONNECTIONS = 4
+
+
+class Place:
+    """Where the calls are. `app` is for who has asked `opened` first."""
+
+    def __init__(
+        self, source: App | str, schema: Literal["check", "apply"], timeout: float
+    ) -> None:
+        self._app = source if isinstance(source, App) else None
+        self._dsn = source if isinstance(source, str) else ""
+        connector = getattr(source, "connector", None)
+        if not isinstance(source, str) and not isinstance(connector, PsycopgConnector):
+            expected = "a URL, or a procrastinate.App with a PsycopgConnector"
+            raise InvalidOptionError("app_or_dsn", expected, type(connector or source))
+        where = without_password(self._dsn) if "://" in self._dsn else "postgresql"
+        self.name = "procrastinate" if self._app else f"procrastinate at {where}"
+        self.timeout = timeout
+        self._schema = schema
+        self._opened: tuple[asyncio.AbstractEventLoop, App] | None = None
+        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._ours = False
+
+    async def opened(self) -> App:
+        """The app, open in this event loop. Raises `EngineError`."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            problem, hint = "this loop is not asyncio's", "It runs on asyncio alone."
+            raise EngineError(self.name, "connect", problem, hint) from None
+        if self._opening is None or self._opening[0] is not loop:
+            self._opening = loop, asyncio.Lock()
+        async with self._opening[1]:
+            if self._opened is None or self._opened[0] is not loop:
+                with engine_errors(self.name, "connect"):
+                    self._opened = loop, await self._open()
+            return self._opened[1]
+
+    async def close(self) -> None:
+        """Closes what was opened here."""
+        opened, self._opened = self._opened, None
+        if opened is None or not self._ours or opened[0] is not asyncio.get_running_loop():
+            return
+        connector: Any = opened[1].connector
+        if self._app is None:
+            await connector.pool.close()
+        else:
+            await connector.close_async()
+
+    async def _open(self) -> App:
+        app, pool = self._app, None
+        if app is None:
+            async with await psycopg.AsyncConnection.connect(
+                self._dsn, connect_timeout=ceil(self.timeout), autocommit=True
+            ) as connection:
+                await self._check(connection)
+            pool = AsyncConnectionPool(
+                self._dsn,
+                min_size=1,
+                max_size=MAX_CONNECTIONS,
+                open=False,
+                timeout=self.timeout,
+                kwargs={"connect_timeout": ceil(self.timeout)},
+                check=AsyncConnectionPool.check_connection,
+            )
+            app = App(connector=PsycopgConnector())
+            await pool.open()
+        connector: Any = app.connector
+        self._ours = not _is_open(connector)
+        async with asyncio.timeout(self.timeout):
+            await connector.open_async(pool)
+            if pool is None:
+                async with connector.pool.connection(timeout=self.timeout) as connection:
+                    await self._check(connection)
+        return app
+
+    async def _check(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        """Makes sure that the tables are there. Raises `EngineError`."""
+        there, current = await self._tables(connection)
+        if not there and self._schema == "apply":
+            async with connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+                there, current = await self._tables(connection)
+                if not there:  # nobody else was faster
+                    await connection.execute(SchemaManager.get_schema().encode())
+                    there = current = True
+        if not there:
+            raise EngineError(
+                self.name,
+                "use the database",
+                "Procrastinate's tables are not there",
+                "Make them with `procrastinate --app=your.app schema --apply`, or give the engine "
+                'schema="apply".',
+            )
+        if not current:
+            raise EngineError(
+                self.name,
+                "use the database",
+                "Procrastinate's tables are of an older version",
+                f"Apply its migrations: {MIGRATIONS}",
+            )
+
+    async def _tables(self, connection: psycopg.AsyncConnection[Any]) -> tuple[bool, bool]:
+        async with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+            await cursor.execute(TABLES)
+            ((there, current),) = await cursor.fetchall()
+        return there, current
+
+
+def _is_open(connector: PsycopgConnector) -> bool:
+    try:
+        return connector.pool is not None
+    except AppNotOpen:
+        return False
