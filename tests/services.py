@@ -130,6 +130,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
         self._dead = threading.Event()
+        self._refusing = threading.Event()
         self.port: int = self._listener.getsockname()[1]
         account, at, _ = parts.netloc.rpartition("@")
         self.url = parts._replace(netloc=f"{account}{at}127.0.0.1:{self.port}").geturl()
@@ -154,6 +155,15 @@ class Proxy:
             end.close()
         self._ends.clear()
 
+    def refuse(self) -> None:
+        """Ends all connections, and those that come, until `accept`."""
+        self._refusing.set()
+        self.cut()
+
+    def accept(self) -> None:
+        """Takes connections again."""
+        self._refusing.clear()
+
     def go_dead(self) -> None:
         """From now on nothing comes through, in neither direction."""
         self._dead.set()
@@ -162,6 +172,9 @@ class Proxy:
         while True:
             try:
                 near, _ = self._listener.accept()
+                if self._refusing.is_set():
+                    near.close()
+                    continue
                 far = socket.create_connection(self._target, PATIENCE)
             except OSError:
                 return

@@ -10,11 +10,12 @@ from afterwork.engines import Capabilities
 from afterwork.errors import EngineError, InvalidOptionError
 
 from .._engine_log import EngineLog
+from .._pull_worker import PullWorker
 from ._calls import Calls
 from ._errors import engine_errors
 from ._place import Place
+from ._source import ProcrastinateSource
 from ._transaction import writer_on
-from ._worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -135,11 +136,11 @@ class ProcrastinateEngine:
             if self._run is None:
                 hint = "Give the engine to Afterwork(engine=...) and ask for work.engine first."
                 raise EngineError(self.name, "run calls", "no Afterwork has it", hint)
-            worker = Worker(
-                Calls(await self._place.opened(), self._queue),
+            app = await self._place.opened()
+            worker = PullWorker(
+                ProcrastinateSource(app, self.name, self._queue, self._silent),
                 self._run,
                 self._log,
-                engine=self.name,
                 concurrency=concurrency,
                 poll=self._poll,
                 silent=self._silent,

@@ -1,16 +1,10 @@
-"""A worker: takes calls out of the tables and runs them.
+"""A worker for queues in a database, from which calls have to be fetched.
 
-It is a loop of our own on Procrastinate's `JobManager` and not its `Worker`, which (3.10)
-
-- stops its heartbeat when it stops taking calls, and when a heartbeat fails once: others then take
-  away what it is still running;
-- leaves a call with a living worker for ever where the write of its end failed;
-- leaves the work of dead workers alone.
-
-1. Every call that was taken is finished, put back or buried, however often that has to be tried;
-   the heart beats until then.
-2. A connection that is lost ends nothing. It is tried again, and said once a minute.
-3. To be cancelled is to put back what is under way.
+1. At most `concurrency` calls run at a time, and none is taken before it can run.
+2. Every call that was taken is finished, put back or buried, however often that has to be tried;
+   the heart beats until then. A living worker's call is looked after by nobody else.
+3. A connection that is lost ends nothing. It is tried again, and said once a minute.
+4. To be cancelled is to put back what is under way.
 """
 
 from __future__ import annotations
@@ -18,21 +12,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from afterwork.engines import MOST_CRASHES, Envelope
 from afterwork.errors import EngineError, PayloadError
 
-from ._errors import engine_errors
-
 if TYPE_CHECKING:
-    from procrastinate.jobs import Job
-
-    from .._engine_log import EngineLog
-    from ._calls import Calls
+    from ._engine_log import EngineLog
 
     Run = Callable[[Envelope], Awaitable[Envelope | None]]
+
+__all__ = ["Delivery", "PullWorker", "Source"]
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
@@ -41,35 +32,85 @@ LEAVE_SECONDS = 5.0
 """What a worker that was cancelled takes at most to put back what it had."""
 
 
-class Worker:
-    """One worker, on calls that are open."""
+@dataclass(frozen=True)
+class Delivery:
+    """A call that was taken."""
+
+    row: Any
+    """What the source knows it by."""
+    text: str
+    """The envelope, which may be none."""
+    crashes: int
+    """How often it was taken from a worker that died."""
+
+
+class Source(Protocol):
+    """A queue, as one worker sees it. Everything raises `EngineError`. What became of a call is
+    written only where it is still this worker's."""
+
+    async def start(self) -> None:
+        """The worker is to be known from now on."""
+        ...
+
+    async def take(self) -> Delivery | None:
+        """The next call that is due, from now on this worker's."""
+        ...
+
+    async def finish(self, delivery: Delivery) -> None:
+        """It is over."""
+        ...
+
+    async def put_back(self, delivery: Delivery, following: Envelope | None) -> None:
+        """It goes on waiting: as its next attempt, or, for None, as it was."""
+        ...
+
+    async def bury(self, delivery: Delivery) -> None:
+        """It cannot be read: it is kept for people, and not tried again."""
+        ...
+
+    async def beat(self, deliveries: list[Delivery]) -> None:
+        """The worker lives, and still has these."""
+        ...
+
+    async def sweep(self) -> int:
+        """Puts back what dead workers had. Returns how many."""
+        ...
+
+    async def listen(self, news: Callable[[], None]) -> None:
+        """Calls `news` whenever a call comes in, until it is cancelled."""
+        ...
+
+    async def leave(self) -> None:
+        """The worker is no more, and has nothing."""
+        ...
+
+
+class PullWorker:
+    """One worker. `poll`: seconds between two looks for calls. `silent`: seconds after which a
+    worker whose heart does not beat is dead."""
 
     def __init__(
         self,
-        calls: Calls,
+        source: Source,
         run: Run,
         log: EngineLog,
         *,
-        engine: str,
         concurrency: int,
         poll: float,
         silent: float,
     ) -> None:
-        self._calls = calls
+        self._source = source
         self._run = run
         self._log = log
-        self._engine = engine
         self._concurrency = concurrency
         self._poll = poll
         self._silent = silent
-        self._id = 0
         self._news = asyncio.Event()
-        self._running: dict[asyncio.Task[None], Job] = {}
+        self._running: dict[asyncio.Task[None], Delivery] = {}
 
     async def work(self, stopping: asyncio.Future[Any]) -> None:
         """Runs calls until `stopping` is done, and then those under way to their end."""
-        with engine_errors(self._engine, "register a worker"):
-            self._id = await self._calls.register()
+        await self._source.start()
         stopping.add_done_callback(self._wake)
         sides = [asyncio.create_task(side()) for side in (self._beat, self._sweep, self._listen)]
         try:
@@ -90,15 +131,14 @@ class Worker:
     async def _take(self) -> bool:
         """Starts the next call. Returns whether there was one."""
         try:
-            with engine_errors(self._engine, "take a call"):
-                job = await self._calls.take(self._id)
+            delivery = await self._source.take()
         except EngineError as error:
             self._say_lost(error)
             return False
-        if job is None:
+        if delivery is None:
             return False
-        task = asyncio.create_task(self._see_to(job))
-        self._running[task] = job
+        task = asyncio.create_task(self._see_to(delivery))
+        self._running[task] = delivery
         task.add_done_callback(self._over)
         return True
 
@@ -106,34 +146,34 @@ class Worker:
         del self._running[task]
         self._news.set()
 
-    async def _see_to(self, job: Job) -> None:
+    async def _see_to(self, delivery: Delivery) -> None:
         """Runs a call and writes down what became of it."""
-        calls = self._calls
+        source = self._source
         try:
-            envelope = Envelope.from_json(str(job.task_kwargs.get("envelope")))
+            envelope = Envelope.from_json(delivery.text)
         except PayloadError as error:
-            self._log.say(logging.ERROR, "engine.bad_message", job_id=job.id, problem=str(error))
-            await self._insist(lambda: calls.bury(job, self._id))
+            row, problem = str(delivery.row), str(error)
+            self._log.say(logging.ERROR, "engine.bad_message", row=row, problem=problem)
+            await self._insist(lambda: source.bury(delivery))
             return
-        if job.attempts > MOST_CRASHES:  # as often was it taken from a worker that died
-            envelope = replace(envelope, crashes=max(envelope.crashes, job.attempts))
+        if delivery.crashes > MOST_CRASHES:  # then it is given up, and becomes a dead letter
+            envelope = replace(envelope, crashes=max(envelope.crashes, delivery.crashes))
         try:
             following = await self._run(envelope)
         except asyncio.CancelledError:
-            await self._insist(lambda: calls.put_back(job, self._id, None))
+            await self._insist(lambda: source.put_back(delivery, None))
             raise
         if following is None:
-            await self._insist(lambda: calls.finish(job, self._id))
+            await self._insist(lambda: source.finish(delivery))
         else:
-            await self._insist(lambda: calls.put_back(job, self._id, following))
+            await self._insist(lambda: source.put_back(delivery, following))
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Writes, as often as it takes: nobody else would look after a living worker's call."""
+        """Writes, as often as it takes."""
         pause = FIRST_PAUSE
         while True:
             try:
-                with engine_errors(self._engine, "write what became of a call"):
-                    await write()
+                await write()
                 return
             except EngineError as error:
                 self._say_lost(error)
@@ -145,20 +185,17 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._silent / 4)
-            running = [job.id for job in self._running.values() if job.id is not None]
             try:
-                with engine_errors(self._engine, "say that it lives"):
-                    await self._calls.beat(self._id, running)
+                await self._source.beat(list(self._running.values()))
             except EngineError as error:
                 self._say_lost(error)
 
     async def _sweep(self) -> None:
         while True:
             try:
-                with engine_errors(self._engine, "look for the calls of dead workers"):
-                    if found := await self._calls.sweep(self._silent):
-                        self._log.say(logging.WARNING, "engine.redelivered", calls=found)
-                        self._news.set()
+                if found := await self._source.sweep():
+                    self._log.say(logging.WARNING, "engine.redelivered", calls=found)
+                    self._news.set()
             except EngineError as error:
                 self._say_lost(error)
             await asyncio.sleep(self._silent / 2)
@@ -166,8 +203,7 @@ class Worker:
     async def _listen(self) -> None:
         while True:
             try:
-                with engine_errors(self._engine, "listen for calls"):
-                    await self._calls.listen(self._news.set)
+                await self._source.listen(self._news.set)
             except EngineError as error:
                 self._say_lost(error)
             await asyncio.sleep(LONGEST_PAUSE)  # until then the polls find them
@@ -195,8 +231,7 @@ class Worker:
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await asyncio.gather(*left, *sides, return_exceptions=True)
-                with engine_errors(self._engine, "unregister a worker"):
-                    await self._calls.unregister(self._id)
+                await self._source.leave()
         except (EngineError, TimeoutError) as error:
             # Its heart beats no more: the others find what it had.
             self._log.say(logging.WARNING, "engine.unreachable", problem=str(error))
