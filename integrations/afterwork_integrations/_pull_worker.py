@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from afterwork.engines import MOST_CRASHES, Envelope
 from afterwork.errors import EngineError, PayloadError
 
+from ._in_time import in_time, let_go
+
 if TYPE_CHECKING:
     from ._engine_log import EngineLog
 
@@ -106,7 +108,11 @@ class PullWorker:
         self._poll = poll
         self._silent = silent
         self._news = asyncio.Event()
+        self._taking: asyncio.Task[Delivery | None] | None = None
         self._running: dict[asyncio.Task[None], Delivery] = {}
+        self._cuttable: set[asyncio.Task[None]] = set()
+        """Those that run a call, and not what became of it through a line to the database: a write
+        that is cut may have been done or not, and psycopg needs seconds to cut it."""
 
     async def work(self, stopping: asyncio.Future[Any]) -> None:
         """Runs calls until `stopping` is done, and then those under way to their end."""
@@ -130,11 +136,13 @@ class PullWorker:
 
     async def _take(self) -> bool:
         """Starts the next call. Returns whether there was one."""
+        self._taking = asyncio.create_task(self._source.take())
         try:
-            delivery = await self._source.take()
+            delivery = await asyncio.shield(self._taking)
         except EngineError as error:
             self._say_lost(error)
             return False
+        self._taking = None
         if delivery is None:
             return False
         task = asyncio.create_task(self._see_to(delivery))
@@ -158,11 +166,15 @@ class PullWorker:
             return
         if delivery.crashes > MOST_CRASHES:  # then it is given up, and becomes a dead letter
             envelope = replace(envelope, crashes=max(envelope.crashes, delivery.crashes))
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        self._cuttable.add(task)
         try:
             following = await self._run(envelope)
         except asyncio.CancelledError:
-            await self._insist(lambda: source.put_back(delivery, None))
-            raise
+            following = replace(envelope, key=None)
+        finally:
+            self._cuttable.discard(task)
         if following is None:
             await self._insist(lambda: source.finish(delivery))
         else:
@@ -225,13 +237,22 @@ class PullWorker:
 
     async def _leave(self, sides: list[asyncio.Task[None]]) -> None:
         """Puts back what is left, and says goodbye: what could not be put back is free then."""
-        left = list(self._running)
-        for task in [*left, *sides]:
+        for side in sides:
+            let_go(side)
+        for task in self._cuttable:
             task.cancel()
         try:
-            async with asyncio.timeout(LEAVE_SECONDS):
-                await asyncio.gather(*left, *sides, return_exceptions=True)
-                await self._source.leave()
+            await in_time(self._hand_over(), LEAVE_SECONDS)
         except (EngineError, TimeoutError) as error:
             # Its heart beats no more: the others find what it had.
             self._log.say(logging.WARNING, "engine.unreachable", problem=str(error))
+        for task in list(self._running):
+            let_go(task)
+
+    async def _hand_over(self) -> None:
+        taken = await self._taking if self._taking is not None else None
+        if taken is not None:
+            await self._source.put_back(taken, None)
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._source.leave()

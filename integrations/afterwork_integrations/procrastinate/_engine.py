@@ -10,6 +10,7 @@ from afterwork.engines import Capabilities
 from afterwork.errors import EngineError, InvalidOptionError
 
 from .._engine_log import EngineLog
+from .._in_time import in_time
 from .._pull_worker import PullWorker
 from ._calls import Calls
 from ._errors import engine_errors
@@ -124,9 +125,10 @@ class ProcrastinateEngine:
         """
         app = await self._place.opened()
         with engine_errors(self.name, "take in calls"):
-            async with asyncio.timeout(self._place.timeout):
-                writer = await writer_on(app, connection)
-                return await Calls(app, self._queue).add(envelopes, writer)
+            writer = await writer_on(app, connection)
+            adding = Calls(app, self._queue).add(envelopes, writer)
+            # How long the caller's own connection may take is the caller's affair.
+            return await (adding if connection else in_time(adding, self._place.timeout))
 
     async def serve(self, *, concurrency: int, stop: Awaitable[object]) -> None:
         """See `Engine`. Raises `EngineError` where the database cannot be reached at its start;
@@ -154,16 +156,14 @@ class ProcrastinateEngine:
         """See `Engine`. None once the call is over. It looks through all that waits."""
         calls = Calls(await self._place.opened(), self._queue)
         with engine_errors(self.name, "look for a call"):
-            async with asyncio.timeout(self._place.timeout):
-                found = await calls.status(run_id)
+            found = await in_time(calls.status(run_id), self._place.timeout)
         return None if found is None else STATES.get(found, "failed")
 
     async def cancel(self, run_id: str) -> bool:
         """See `Engine`. It looks through all that waits."""
         calls = Calls(await self._place.opened(), self._queue)
         with engine_errors(self.name, "take back a call"):
-            async with asyncio.timeout(self._place.timeout):
-                return await calls.cancel(run_id)
+            return await in_time(calls.cancel(run_id), self._place.timeout)
 
     async def close(self) -> None:
         """See `Engine`. An app that was given open stays open."""

@@ -11,6 +11,11 @@ from procrastinate.exceptions import ConnectorException
 from afterwork.errors import EngineError
 
 MIGRATIONS = "https://procrastinate.readthedocs.io/en/stable/howto/production/migrations.html"
+UNDEFINED = (
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+)
 
 
 @contextmanager
@@ -27,7 +32,7 @@ def engine_errors(engine: str, doing: str) -> Iterator[None]:
 def _hint(cause: BaseException | None) -> str:
     if isinstance(cause, psycopg.errors.InsufficientPrivilege):
         return "Grant it to this user."
-    if isinstance(cause, (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction)):
+    if isinstance(cause, UNDEFINED):
         return f"Apply Procrastinate's schema and its migrations: {MIGRATIONS}"
     if isinstance(cause, (psycopg.OperationalError, OSError)):
         return "Check that the server runs and can be reached from here."

@@ -24,11 +24,18 @@ from .._urls import without_password
 from ._errors import MIGRATIONS, engine_errors
 
 TABLES = """
-    SELECT to_regclass('procrastinate_workers') IS NOT NULL,
-        to_regproc('procrastinate_fetch_job_v2') IS NOT NULL
-        AND to_regproc('procrastinate_defer_jobs_v1') IS NOT NULL
+    WITH path AS (SELECT oid FROM pg_namespace WHERE nspname = ANY(current_schemas(false)))
+    SELECT EXISTS (
+        SELECT FROM pg_class WHERE relname = 'procrastinate_workers'
+            AND relnamespace IN (SELECT oid FROM path)
+    ), 2 = (
+        SELECT count(DISTINCT proname) FROM pg_proc
+        WHERE proname IN ('procrastinate_fetch_job_v2', 'procrastinate_defer_jobs_v1')
+            AND pronamespace IN (SELECT oid FROM path)
+    )
 """
-"""Whether its tables are there, and of a version that this one can use."""
+"""Whether its tables are there, and of a version that this one can use. Not by `to_regclass`, which
+goes on saying no to who has waited for the one that made them."""
 LOCK = 0x61_66_74_65_72_77_6F_72
 """Number of the advisory lock under which the tables are made: several processes may start at
 once."""

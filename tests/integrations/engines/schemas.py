@@ -11,9 +11,10 @@ import psycopg
 from tests.services import database_url
 
 
-def admin(statement: str) -> list[tuple[Any, ...]]:
-    """Runs a statement on the server."""
-    with psycopg.connect(database_url(), autocommit=True, connect_timeout=5) as connection:
+def admin(statement: str, schema: str = "public") -> list[tuple[Any, ...]]:
+    """Runs a statement on the server, as seen from a schema."""
+    url = within(schema)
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
 

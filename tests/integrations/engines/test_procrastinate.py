@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -31,10 +30,10 @@ SILENT = 1.0
 POLL = 0.1
 
 
-def engine_in(schema: str, url: str | None = None, **options: Any) -> ProcrastinateEngine:
+def engine_in(within_: str, url: str | None = None, **options: Any) -> ProcrastinateEngine:
     """An engine with its tables in a schema."""
     options = {"schema": "apply", "poll": POLL, "stalled_after": SILENT, **options}
-    return ProcrastinateEngine(within(schema, url), **options)
+    return ProcrastinateEngine(within(within_, url), **options)
 
 
 class TestProcrastinateEngine(EngineContract):
@@ -99,7 +98,8 @@ class Site:
         try:
             yield task
             stop.set()
-            await asyncio.wait_for(task, 15)
+            await asyncio.wait({task}, timeout=15)
+            assert task.cancelled() or task.result() is None
         finally:
             task.cancel()
             await asyncio.wait({task}, timeout=15)
@@ -323,7 +323,7 @@ async def test_an_app_that_is_not_open_is_opened_and_closed(schema: str) -> None
 async def test_keys_of_one_batch_stand_for_each_other(schema: str) -> None:
     """And for one that waits already."""
     site = Site(engine_in(schema))
-    first, *_ = await site.engine.enqueue([Envelope(id="first", job="note", key="a) b")])
+    await site.engine.enqueue([Envelope(id="first", job="note", key="a) b")])
     batch = [
         Envelope(id="second", job="note", key="a) b"),
         Envelope(id="third", job="note", key="c"),
@@ -362,7 +362,7 @@ async def test_a_key_that_is_freed_in_between_is_taken(schema: str, monkeypatch:
     owner_of = _calls.Calls._owner
 
     async def owner(self: Any, lock: str, writer: Any) -> str | None:
-        admin(f"DELETE FROM {schema}.procrastinate_jobs")
+        admin("DELETE FROM procrastinate_jobs", schema)
         return await owner_of(self, lock, writer)
 
     monkeypatch.setattr(_calls.Calls, "_owner", owner)
@@ -404,16 +404,16 @@ async def test_a_blocking_connection_will_do(schema: str) -> None:
 async def test_a_connection_without_a_transaction_is_refused(schema: str) -> None:
     """What is written there would be committed at once. One that is opened is another matter."""
     site = Site(engine_in(schema))
-    async with await psycopg.AsyncConnection.connect(
-        within(schema), autocommit=True
-    ) as connection:
+    async with await psycopg.AsyncConnection.connect(within(schema), autocommit=True) as connection:
         with pytest.raises(InvalidOptionError, match="in a transaction"):
             await after.options(connection=connection).enqueue(site.note, 1)
         async with connection.transaction():
             await after.options(connection=connection).enqueue(site.note, 2)
-    with psycopg.connect(within(schema), autocommit=True) as blocking:
-        with pytest.raises(InvalidOptionError, match="in a transaction"):
-            await after.options(connection=blocking).enqueue(site.note, 1)
+    with (
+        psycopg.connect(within(schema), autocommit=True) as blocking,
+        pytest.raises(InvalidOptionError, match="in a transaction"),
+    ):
+        await after.options(connection=blocking).enqueue(site.note, 1)
     with pytest.raises(InvalidOptionError, match="psycopg 3"):
         await after.options(connection=object()).enqueue(site.note, 1)
     assert len(rows(schema)) == 1
@@ -449,9 +449,9 @@ async def test_sqlalchemys_connections_and_sessions_will_do(schema: str) -> None
         with blocking.begin() as connection_:
             await after.options(connection=connection_).enqueue(site.note, 6)
     assert rows(schema, "(args->>'envelope')::jsonb->>'payload'") == [
-        "[[2],{}]",
-        "[[3],{}]",
-        "[[6],{}]",
+        "[[2], {}]",
+        "[[3], {}]",
+        "[[6], {}]",
     ]
     await site.engine.close()
 
@@ -465,11 +465,10 @@ async def test_what_a_dead_worker_had_is_delivered_again_in_time(schema: str) ->
     site = Site(engine_in(schema))
     for number in range(3):
         await after.enqueue(site.note, number)
-    table = f"{schema}.procrastinate_jobs"
-    admin(f"INSERT INTO {schema}.procrastinate_workers DEFAULT VALUES")
-    admin(f"UPDATE {table} SET status = 'doing', worker_id = 1 WHERE id = 1")
-    admin(f"UPDATE {table} SET status = 'doing' WHERE id = 2")
-    admin(f"UPDATE {table} SET status = 'failed' WHERE id = 3")
+    admin("INSERT INTO procrastinate_workers DEFAULT VALUES", schema)
+    admin("UPDATE procrastinate_jobs SET status = 'doing', worker_id = 1 WHERE id = 1", schema)
+    admin("UPDATE procrastinate_jobs SET status = 'doing' WHERE id = 2", schema)
+    admin("UPDATE procrastinate_jobs SET status = 'failed' WHERE id = 3", schema)
     declared = site.engine.capabilities.recovery_seconds
     assert declared is not None
     async with site.serving():
@@ -484,7 +483,7 @@ async def test_a_call_that_kills_its_workers_is_given_up(
 ) -> None:
     site = Site(engine_in(schema))
     run_id = await after.enqueue(site.note, 1)
-    admin(f"UPDATE {schema}.procrastinate_jobs SET attempts = {MOST_CRASHES + 1}")
+    admin(f"UPDATE procrastinate_jobs SET attempts = {MOST_CRASHES + 1}", schema)
     async with site.serving():
         await until(lambda: rows(schema) == [])
     record = site.work.store.run(run_id)
@@ -499,21 +498,20 @@ async def test_a_worker_that_was_taken_for_dead_keeps_what_it_runs(schema: str) 
     await after.enqueue(site.wait, 1)
     async with site.serving():
         await until(lambda: site.seen == [1])
-        admin(f"DELETE FROM {schema}.procrastinate_workers")
+        admin("DELETE FROM procrastinate_workers", schema)
         await until(lambda: rows(schema, "worker_id IS NOT NULL") == [True])
         site.go_on.set()
         await until(lambda: rows(schema) == [])
     assert site.seen == [1]
 
 
-async def test_garbage_is_kept_and_said_once(
-    schema: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_garbage_is_kept_and_said_once(schema: str, caplog: pytest.LogCaptureFixture) -> None:
     site = Site(engine_in(schema))
     await after.enqueue(site.note, 1)
     admin(
-        f"INSERT INTO {schema}.procrastinate_jobs (queue_name, task_name, args)"
-        " VALUES ('afterwork', 'afterwork', '{}')"
+        "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
+        " VALUES ('afterwork', 'afterwork', '{}')",
+        schema,
     )
     async with site.serving():
         await until(lambda: rows(schema) == ["aborted"])
@@ -533,9 +531,7 @@ async def test_a_lost_connection_ends_nothing(
             await until(lambda: site.seen == [1])
             proxy.refuse()
             site.go_on.set()
-            await until(lambda: any("write what became" in each for each in caplog.messages) or
-                        any("engine.unreachable" in each for each in caplog.messages))
-            await asyncio.sleep(0)
+            await until(lambda: any("engine.unreachable" in each for each in caplog.messages))
             proxy.accept()
             await until(lambda: rows(schema) == [])
             await after.enqueue(site.note, 2)
@@ -556,6 +552,5 @@ async def test_a_worker_whose_database_is_gone_can_be_cancelled(
             serving.cancel()
             await asyncio.wait({serving})
             assert time.monotonic() - start < 10
-    assert any("WARNING" == record.levelname for record in caplog.records)
-    assert logging.getLogger("afterwork")
     site.go_on.set()
+    assert any("engine.unreachable" in each for each in caplog.messages)
