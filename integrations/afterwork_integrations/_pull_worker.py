@@ -66,6 +66,11 @@ class Source(Protocol):
         """It goes on waiting: as its next attempt, or, for None, as it was."""
         ...
 
+    async def due(self, most: float) -> float:
+        """In how many seconds to look again: when the next call is due, and in `most` seconds at
+        the latest."""
+        ...
+
     async def bury(self, delivery: Delivery) -> None:
         """It cannot be read: it is kept for people, and not tried again."""
         ...
@@ -125,7 +130,7 @@ class PullWorker:
                 if len(self._running) >= self._concurrency:
                     await self._news.wait()
                 elif not await self._take():
-                    await self._nap(self._poll)
+                    await self._nap()
             if self._running:
                 await asyncio.wait(self._running)
         finally:
@@ -220,7 +225,11 @@ class PullWorker:
                 self._say_lost(error)
             await asyncio.sleep(LONGEST_PAUSE)  # until then the polls find them
 
-    async def _nap(self, seconds: float) -> None:
+    async def _nap(self) -> None:
+        try:
+            seconds = await self._source.due(self._poll)
+        except EngineError:  # which is said when the next is taken
+            seconds = self._poll
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()

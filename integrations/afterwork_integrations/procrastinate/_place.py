@@ -20,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from afterwork.errors import EngineError, InvalidOptionError
 
+from .._per_loop import PerLoop
 from .._urls import without_password
 from ._errors import MIGRATIONS, engine_errors
 
@@ -58,31 +59,20 @@ class Place:
         self.name = "procrastinate" if self._app else f"procrastinate at {where}"
         self.timeout = timeout
         self._schema = schema
-        self._opened: tuple[asyncio.AbstractEventLoop, App] | None = None
-        self._opening: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._open_app = PerLoop(self.name, self._open)
         self._ours = False
 
     async def opened(self) -> App:
         """The app, open in this event loop. Raises `EngineError`."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            problem, hint = "this loop is not asyncio's", "It runs on asyncio alone."
-            raise EngineError(self.name, "connect", problem, hint) from None
-        if self._opening is None or self._opening[0] is not loop:
-            self._opening = loop, asyncio.Lock()
-        async with self._opening[1]:
-            if self._opened is None or self._opened[0] is not loop:
-                with engine_errors(self.name, "connect"):
-                    self._opened = loop, await self._open()
-            return self._opened[1]
+        with engine_errors(self.name, "connect"):
+            return await self._open_app.get()
 
     async def close(self) -> None:
         """Closes what was opened here."""
-        opened, self._opened = self._opened, None
-        if opened is None or not self._ours or opened[0] is not asyncio.get_running_loop():
+        app = self._open_app.pop()
+        if app is None or not self._ours:
             return
-        connector: Any = opened[1].connector
+        connector: Any = app.connector
         if self._app is None:
             await connector.pool.close()
         else:

@@ -71,6 +71,9 @@ class ProcrastinateSource:
             return None
         return Delivery(job.id, str(job.task_kwargs.get("envelope")), job.attempts)
 
+    async def due(self, most: float) -> float:
+        return most
+
     async def listen(self, news: Callable[[], None]) -> None:
         async def notified(*, channel: str, notification: Any) -> None:
             news()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,11 +17,12 @@ from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from afterwork import Afterwork, MemoryStore, after
+from afterwork import after
 from afterwork.engines import MOST_CRASHES, Engine, Envelope
 from afterwork.errors import EngineError, InvalidOptionError
 from tests.contracts.engine import EngineContract
 from tests.integrations.engines.schemas import admin, drop_schema, new_schema, within
+from tests.integrations.engines.site import Site, closed_port, until
 from tests.services import Proxy, database_url
 
 SECRET = "s3cret-pa55word"
@@ -72,56 +72,9 @@ def schema() -> Iterator[str]:
     drop_schema(name)
 
 
-class Site:
-    """An app on an engine, in this loop."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.work = Afterwork(engine=engine, store=MemoryStore())
-        self.engine = self.work.engine
-        self.seen: list[Any] = []
-        self.go_on = asyncio.Event()
-
-        async def note(what: object) -> None:
-            self.seen.append(what)
-
-        async def wait(what: object) -> None:
-            self.seen.append(what)
-            await self.go_on.wait()
-
-        self.note = self.work.job(durable=True)(note)
-        self.wait = self.work.job(durable=True)(wait)
-
-    @asynccontextmanager
-    async def serving(self, concurrency: int = 5) -> AsyncIterator[asyncio.Task[None]]:
-        stop = asyncio.Event()
-        task = asyncio.create_task(self.engine.serve(concurrency=concurrency, stop=stop.wait()))
-        try:
-            yield task
-            stop.set()
-            await asyncio.wait({task}, timeout=15)
-            assert task.cancelled() or task.result() is None
-        finally:
-            task.cancel()
-            await asyncio.wait({task}, timeout=15)
-            await self.engine.close()
-
-
-async def until(condition: Any, seconds: float = 15.0) -> None:
-    start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, "it has not come true"
-        await asyncio.sleep(0.01)
-
-
 def rows(schema: str, what: str = "status::text") -> list[Any]:
     """A column of all rows."""
     return [row[0] for row in admin(f"SELECT {what} FROM {schema}.procrastinate_jobs ORDER BY id")]
-
-
-def closed_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @pytest.mark.parametrize(
