@@ -217,6 +217,17 @@ async def test_a_pool_of_the_users_is_used_and_left_open(schema: str) -> None:
         assert await pool.fetchval("SELECT 1") == 1
 
 
+async def test_a_future_of_the_callers_stops_it_and_stays_the_callers(schema: str) -> None:
+    site = Site(engine_in(schema))
+    stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(site.engine.serve(concurrency=1, stop=stop))
+    await after.enqueue(site.note, 1)
+    await until(lambda: site.seen == [1])
+    stop.set_result(None)
+    await asyncio.wait_for(task, 15)
+    await site.engine.close()
+
+
 # -- keys
 
 
