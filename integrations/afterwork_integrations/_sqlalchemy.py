@@ -27,9 +27,10 @@ async def driver_connection(connection: Any) -> Any:
         connection = await connection.connection() if is_async else connection.connection()
     if not connection.in_transaction():
         raise InvalidOptionError("connection", EXPECTED, type(connection))
+    return await connection.run_sync(_driver) if is_async else _driver(connection)
+
+
+def _driver(connection: Any) -> Any:
     # Some drivers are told of a transaction at its first statement only.
-    if is_async:
-        await connection.exec_driver_sql("SELECT 1")
-        return (await connection.get_raw_connection()).driver_connection
     connection.exec_driver_sql("SELECT 1")
     return connection.connection.driver_connection

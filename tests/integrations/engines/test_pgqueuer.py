@@ -13,6 +13,8 @@ import asyncpg
 import psycopg
 import pytest
 from afterwork_integrations.pgqueuer import PgQueuerEngine, _calls
+from afterwork_integrations.pgqueuer._place import LOCK
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment
 from pgqueuer.domain.settings import db_settings
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -199,6 +201,20 @@ async def test_several_that_start_at_once_make_the_tables_once(schema: str) -> N
     assert len(rows(schema)) == 8
     for site in sites:
         await site.engine.close()
+
+
+async def test_who_waits_while_another_makes_the_tables_finds_them(schema: str) -> None:
+    engine = engine_in(schema)
+    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(database_url()) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        task = asyncio.create_task(engine.enqueue([Envelope(id="1", job="note")]))
+        while not admin(waits):
+            await asyncio.sleep(0.01)
+        admin(QueryBuilderEnvironment().build_install_query(), schema)
+        other.rollback()
+    assert await task == ["1"]
+    await engine.close()
 
 
 async def test_an_engine_without_an_app_serves_nobody(schema: str) -> None:

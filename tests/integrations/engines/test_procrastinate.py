@@ -11,7 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 from afterwork_integrations.procrastinate import ProcrastinateEngine
+from afterwork_integrations.procrastinate._place import LOCK
 from procrastinate import App, PsycopgConnector
+from procrastinate.schema import SchemaManager
 from procrastinate.testing import InMemoryConnector
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -167,6 +169,15 @@ async def test_tables_that_are_dropped_later_are_an_error_with_a_hint(schema: st
     await site.engine.close()
 
 
+async def test_what_the_server_refuses_is_said(schema: str) -> None:
+    site = Site(engine_in(schema))
+    await after.enqueue(site.note, 1)
+    admin("ALTER TABLE procrastinate_jobs ADD CONSTRAINT low CHECK (priority < 5)", schema)
+    with pytest.raises(EngineError, match='violates check constraint "low"'):
+        await after.options(priority=9).enqueue(site.note, 1)
+    await site.engine.close()
+
+
 async def test_a_user_without_rights_is_an_error_with_a_hint(schema: str) -> None:
     site = Site(engine_in(schema))
     await after.enqueue(site.note, 1)
@@ -192,6 +203,20 @@ async def test_several_that_start_at_once_make_the_tables_once(schema: str) -> N
     assert len(rows(schema)) == 8
     for site in sites:
         await site.engine.close()
+
+
+async def test_who_waits_while_another_makes_the_tables_finds_them(schema: str) -> None:
+    engine = engine_in(schema)
+    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with psycopg.connect(database_url()) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        task = asyncio.create_task(engine.enqueue([Envelope(id="1", job="note")]))
+        while not admin(waits):
+            await asyncio.sleep(0.01)
+        admin(SchemaManager.get_schema(), schema)
+        other.rollback()
+    assert await task == ["1"]
+    await engine.close()
 
 
 async def test_an_engine_without_an_app_serves_nobody(schema: str) -> None:

@@ -96,11 +96,12 @@ async def test_a_line_that_breaks_at_everything_ends_nothing(
 ) -> None:
     """What became of a call is written once that is possible. It is said once."""
     source, job = Failing("due", "finish", "beat", "sweep", "listen"), Job()
+    source.calls.clear()
     task, stopping = start(source, job)
-    await until(lambda: job.seen)
+    await until(lambda: {"due", "beat", "sweep", "listen"} <= set(source.asked))
+    source.calls.append(CALL.to_json())
     job.go_on.set()
     await until(lambda: source.asked.count("finish") >= 2)
-    await until(lambda: {"due", "finish", "beat", "sweep", "listen"} <= set(source.asked))
     source.breaks.clear()
     await until(lambda: source.asked.count("finish") >= 3)
     stopping.set_result(None)
