@@ -32,6 +32,14 @@ if TYPE_CHECKING:
             """It happened. Safe from any thread, also once the loop is gone."""
             ...
 
+        def set_here(self) -> None:
+            """It happened. Only from the loop's own thread, and cheaper there."""
+            ...
+
+        async def reached(self) -> None:
+            """Waits until it happened: once, and as cheaply as can be."""
+            ...
+
         async def wait(self, seconds: float | None) -> bool:
             """Waits until it happened, at most so long. Returns whether it did."""
             ...
@@ -41,6 +49,11 @@ if TYPE_CHECKING:
 
         detaches: bool
         """Whether a task may outlive the call that started it."""
+
+        @property
+        def token(self) -> object:
+            """What tells this loop from others."""
+            ...
 
         def spawn(self, run: Run, work: Work, eager: bool) -> None:
             """Starts `run(work)` as a task of its own in the work's context, in the order of the
