@@ -293,9 +293,14 @@ def test_a_file_that_gets_damaged_is_named(path: Path, store: SQLiteStore) -> No
     for _ in range(50):
         ended(store)
     store.close()
-    content = path.read_bytes()
-    head = 3 * 4096  # the schema is whole
-    path.write_bytes(content[:head] + b"\xff" * (len(content) - head))
+    other = database(path)
+    roots = other.execute("SELECT rootpage FROM sqlite_master WHERE name LIKE 'runs%'").fetchall()
+    (size,) = other.execute("PRAGMA page_size").fetchone()
+    other.close()
+    with path.open("r+b") as file:  # the schema stays whole
+        for (root,) in roots:
+            file.seek((root - 1) * size)
+            file.write(b"\xff" * size)
     store.open()
     with pytest.raises(StoreError, match="could not claim a run: the file is damaged") as caught:
         claim(store)
