@@ -288,11 +288,7 @@ class CallTests(EngineTests):
     async def test_what_it_cannot_do_is_refused_at_the_call(self) -> None:
         """And nothing is taken in."""
         async with self.site() as site:
-
-            @site.work.job(durable=True, concurrency=1)
-            async def limited(what: str) -> None:
-                site.seen.append(what)
-
+            limited = site.work.job(durable=True, concurrency=1, name="limited")(print)
             refused: list[dict[str, Any]] = []
             if site.can.keys == "none":
                 refused.append({"key": "k"})
