@@ -33,18 +33,20 @@ class SyncPsycopgTransaction(PsycopgTransaction):
         return await asyncio.to_thread(self._fetch, query, args)
 
     def _fetch(self, query: str, args: tuple[object, ...]) -> list[dict[str, object]]:
-        import psycopg
+        from psycopg import RawCursor
+        from psycopg.rows import dict_row
 
-        cursor = psycopg.RawCursor(self._connection, row_factory=psycopg.rows.dict_row)
-        cursor.execute(query.encode(), args)
-        return cursor.fetchall()
+        connection: Any = self._connection
+        with RawCursor(connection, row_factory=dict_row) as cursor:
+            cursor.execute(query.encode(), args)
+            return list(cursor)
 
 
 async def driver_on(connection: Any) -> Driver:
     """Raises `InvalidOptionError` for what is no connection of asyncpg or psycopg, nor one of
     SQLAlchemy on these, and for one without a transaction: what is written there would be
     committed at once, which is not what was asked for."""
-    found = await driver_connection(connection)
+    found: Any = await driver_connection(connection)
     if isinstance(found, (asyncpg.Connection, asyncpg.pool.PoolConnectionProxy)):
         if not found.is_in_transaction():
             raise InvalidOptionError("connection", "in a transaction", "one without")

@@ -16,6 +16,7 @@ import psycopg
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import AppNotOpen
 from procrastinate.schema import SchemaManager
+from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from afterwork.errors import EngineError, InvalidOptionError
@@ -132,7 +133,7 @@ class Place:
             )
 
     async def _tables(self, connection: psycopg.AsyncConnection[Any]) -> tuple[bool, bool]:
-        async with connection.cursor(row_factory=psycopg.rows.tuple_row) as cursor:
+        async with connection.cursor(row_factory=tuple_row) as cursor:
             await cursor.execute(TABLES)
             ((there, current),) = await cursor.fetchall()
         return there, current

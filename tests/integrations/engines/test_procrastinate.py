@@ -226,7 +226,7 @@ async def test_an_engine_without_an_app_serves_nobody(schema: str) -> None:
 
 def test_each_loop_has_its_own_connections(schema: str) -> None:
     """Those of a loop that is over are of no use."""
-    site_of = {}
+    site_of: dict[str, Site] = {}
 
     async def call(what: object) -> None:
         site = site_of.setdefault("site", Site(engine_in(schema)))
