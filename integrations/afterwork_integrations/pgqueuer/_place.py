@@ -37,7 +37,10 @@ class Place:
         self.name = f"pgqueuer{where}"
         self.timeout = timeout
         self._schema = schema
-        self._pools: PerLoop[Any] = PerLoop(self.name, self._open)
+        # Connecting, and all that is asked then.
+        self._pools: PerLoop[Any] = PerLoop(
+            self.name, lambda: in_time(self._open(), 2 * timeout + 1)
+        )
 
     async def pool(self) -> Any:
         """The pool of this event loop. Raises `EngineError`."""

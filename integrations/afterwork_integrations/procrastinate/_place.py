@@ -8,7 +8,6 @@ made on demand.
 
 from __future__ import annotations
 
-import asyncio
 from math import ceil
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from afterwork.errors import EngineError, InvalidOptionError
 
+from .._in_time import in_time
 from .._per_loop import PerLoop
 from .._urls import without_password
 from ._errors import MIGRATIONS, engine_errors
@@ -60,7 +60,8 @@ class Place:
         self.name = "procrastinate" if self._app else f"procrastinate at {where}"
         self.timeout = timeout
         self._schema = schema
-        self._open_app = PerLoop(self.name, self._open)
+        # Connecting, and all that is asked then.
+        self._open_app = PerLoop(self.name, lambda: in_time(self._open(), 2 * timeout + 1))
         self._ours = False
 
     async def opened(self) -> App:
@@ -99,11 +100,10 @@ class Place:
             await pool.open()
         connector: Any = app.connector
         self._ours = not _is_open(connector)
-        async with asyncio.timeout(self.timeout):
-            await connector.open_async(pool)
-            if pool is None:
-                async with connector.pool.connection(timeout=self.timeout) as connection:
-                    await self._check(connection)
+        await connector.open_async(pool)
+        if pool is None:
+            async with connector.pool.connection(timeout=self.timeout) as connection:
+                await self._check(connection)
         return app
 
     async def _check(self, connection: psycopg.AsyncConnection[Any]) -> None:

@@ -207,11 +207,12 @@ async def test_several_that_start_at_once_make_the_tables_once(schema: str) -> N
 
 async def test_who_waits_while_another_makes_the_tables_finds_them(schema: str) -> None:
     engine = engine_in(schema)
-    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waits = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     with psycopg.connect(database_url()) as other:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         task = asyncio.create_task(engine.enqueue([Envelope(id="1", job="note")]))
         while not admin(waits):
+            assert not task.done()
             await asyncio.sleep(0.01)
         admin(SchemaManager.get_schema(), schema)
         other.rollback()
