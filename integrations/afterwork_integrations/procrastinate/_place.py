@@ -110,12 +110,7 @@ class Place:
         """Makes sure that the tables are there. Raises `EngineError`."""
         there, current = await self._tables(connection)
         if not there and self._schema == "apply":
-            async with connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-                there, current = await self._tables(connection)
-                if not there:  # nobody else was faster
-                    await connection.execute(SchemaManager.get_schema().encode())
-                    there = current = True
+            there, current = await self._make(connection)
         if not there:
             raise EngineError(
                 self.name,
@@ -131,6 +126,16 @@ class Place:
                 "Procrastinate's tables are of an older version",
                 f"Apply its migrations: {MIGRATIONS}",
             )
+
+    async def _make(self, connection: psycopg.AsyncConnection[Any]) -> tuple[bool, bool]:
+        """Makes the tables, and returns what `_tables` does."""
+        async with connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            found = await self._tables(connection)
+            if found[0]:  # somebody else was faster
+                return found
+            await connection.execute(SchemaManager.get_schema().encode())
+            return True, True
 
     async def _tables(self, connection: psycopg.AsyncConnection[Any]) -> tuple[bool, bool]:
         async with connection.cursor(row_factory=tuple_row) as cursor:

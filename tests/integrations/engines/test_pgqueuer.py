@@ -436,6 +436,15 @@ async def test_a_call_that_kills_its_workers_is_given_up(schema: str) -> None:
     assert site.seen == []
 
 
+async def test_the_heart_of_a_call_beats_while_it_runs(schema: str) -> None:
+    site = Site(engine_in(schema))
+    await after.enqueue(site.wait, 1)
+    async with site.serving():
+        await until(lambda: site.seen == [1])
+        await until(lambda: rows(schema, "heartbeat > updated") == [True])
+        site.go_on.set()
+
+
 async def test_a_late_heartbeat_starts_nothing_twice(schema: str) -> None:
     """The worker finds its own call among those of the dead."""
     site = Site(engine_in(schema))
@@ -463,6 +472,25 @@ async def test_garbage_is_held_and_said_once(schema: str, caplog: pytest.LogCapt
     async with site.serving():
         await until(lambda: rows(schema) == ["failed"])
     assert len([each for each in caplog.messages if "engine.bad_message" in each]) == 1
+
+
+async def test_a_worker_that_no_longer_hears_says_so_and_goes_on(
+    schema: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its polls find what comes."""
+    listening = f"""
+        SELECT pid FROM pg_stat_activity
+        WHERE query LIKE 'LISTEN%' AND state = 'idle' AND backend_start > now() - interval '1 min'
+            AND application_name = '{schema[:60]}'
+    """
+    site = Site(PgQueuerEngine(f"{within(schema)}&application_name={schema[:60]}", schema="apply"))
+    async with site.serving():
+        await until(lambda: admin(listening))
+        ((pid,),) = admin(listening)
+        admin(f"SELECT pg_terminate_backend({pid})")
+        await until(lambda: any("engine.unreachable" in each for each in caplog.messages))
+        await after.enqueue(site.note, 1)
+        await until(lambda: site.seen == [1])
 
 
 async def test_a_lost_connection_ends_nothing(

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from afterwork_integrations import _pull_worker
 from afterwork_integrations.procrastinate import ProcrastinateEngine
 from afterwork_integrations.procrastinate._place import LOCK
 from procrastinate import App, PsycopgConnector
@@ -530,8 +531,9 @@ async def test_a_lost_connection_ends_nothing(
 
 
 async def test_a_worker_whose_database_is_gone_can_be_cancelled(
-    schema: str, caplog: pytest.LogCaptureFixture
+    schema: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(_pull_worker, "LEAVE_SECONDS", 0.5)
     with Proxy(database_url(), 5432) as proxy:
         site = Site(engine_in(schema, proxy.url, timeout=0.3))
         await after.enqueue(site.wait, 1)
