@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ._work import Work
 
 NEW = "new"
+WRITING = "writing"
 WRITTEN = "written"
 REFUSED = "refused"
 """The states: a call that could not be written is over, and its caller was told."""
@@ -64,6 +65,11 @@ class DurableTicket(Plain):
         """Its condition was met when it was written."""
         return self.state is WRITTEN
 
+    @property
+    def gone(self) -> bool:
+        """From the moment it is being written on."""
+        return self.state in (WRITING, WRITTEN)
+
     async def write(self, work: Work) -> None:
         """Gives it to the engine. Raises `StoreError` or `EngineError`."""
         await write_all(self.dispatch, [work])
@@ -80,6 +86,8 @@ class DurableTicket(Plain):
 async def write_all(dispatch: Dispatch, works: list[Work]) -> None:
     """Gives calls to the engine, all at once. Raises what it raises; then none of them counts."""
     tickets = [work.ticket for work in works if isinstance(work.ticket, DurableTicket)]
+    for ticket in tickets:
+        ticket.state = WRITING
     try:
         await dispatch.write(works, [ticket.envelope for ticket in tickets])
     except BaseException:

@@ -220,7 +220,7 @@ class Queue:
         return [work for work in (*self.pending, *self.live) if work.options.key == key]
 
     def _take_out(self, work: Work) -> bool:
-        if work.state != QUEUED:
+        if work.state != QUEUED or (work.ticket is not None and work.ticket.gone):
             return False
         work.state = DONE
         if work in self.pending:
