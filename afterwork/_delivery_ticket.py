@@ -129,7 +129,7 @@ class DeliveryTicket(JobTicket):
             work.outcome = Outcome.FAILED  # of this attempt, which is what the record tells
         elif self._was_cut(work):
             self.following = self._next(None, crashed=True)
-        if not self._keep_what_follows(work):
+        if not self._keep_what_follows(work) or self.status == "unavailable":
             self.run = None  # its record stays open, so that the run counts as one that died
         super().leave(work)
 

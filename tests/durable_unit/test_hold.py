@@ -326,10 +326,7 @@ async def test_a_websocket_is_accepted_once_it_is_written() -> None:
     app.nothing_is_left()
 
 
-@pytest.mark.parametrize("after_all", [True, False])
-async def test_a_request_that_is_cancelled_while_it_is_held_is_reported(
-    after_all: bool, caplog: Any
-) -> None:
+async def test_a_request_that_is_cancelled_while_it_is_held_is_reported(caplog: Any) -> None:
     app = App()
     app.engine.gate = asyncio.Event()
     wire = Wire(http_scope())
