@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from afterwork import Afterwork, MemoryStore
 from afterwork._deliveries import Deliveries
 from afterwork.engines import Capabilities, Envelope
-from afterwork.errors import EngineError
+from afterwork.errors import EngineError, StoreError
 from afterwork.testing import FakeClock
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ class ListEngine:
 
     async def close(self) -> None:
         return None
+
+
+class Flaky(MemoryStore):
+    """A store of which named steps fail while they are in `down`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.down: set[str] = set()
+
+    def _step(self, doing: str, *, writes: bool = True) -> Any:
+        if doing in self.down or "all" in self.down:
+            raise StoreError("test", doing, "it is down")
+        return super()._step(doing, writes=writes)
 
 
 def _key(envelope: Envelope) -> tuple[str, str | None]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from afterwork import Afterwork, MemoryStore, Retry, Run, current_run
+from afterwork import Afterwork, Retry, Run, current_run
 from afterwork._closing import close
 from afterwork._deliveries import (
     BEHIND_SECONDS,
@@ -25,24 +25,11 @@ from afterwork._results import MOST_CHARACTERS
 from afterwork.engines import MOST_CRASHES, Envelope
 from afterwork.errors import PermanentFailure, RetryLater, StoreError
 from afterwork.testing import FakeClock, drain
-from tests.durable_unit.support import deliveries, new_work
+from tests.durable_unit.support import Flaky, deliveries, new_work
 from tests.support import events, fields, until
 
 FIXED = Retry(3, delay=10, backoff="fixed", jitter=False)
 LEASE = 60.0
-
-
-class Flaky(MemoryStore):
-    """A store of which named steps fail while they are in `down`."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.down: set[str] = set()
-
-    def _step(self, doing: str, *, writes: bool = True) -> Any:
-        if doing in self.down or "all" in self.down:
-            raise StoreError("test", doing, "it is down")
-        return super()._step(doing, writes=writes)
 
 
 class Site:

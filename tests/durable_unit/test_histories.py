@@ -14,8 +14,7 @@ from afterwork._closing import cut
 from afterwork.engines import Envelope
 from afterwork.errors import PermanentFailure
 from afterwork.testing import FakeClock
-from tests.durable_unit.support import deliveries, new_work
-from tests.durable_unit.test_deliveries import Flaky
+from tests.durable_unit.support import Flaky, deliveries, new_work
 from tests.support import until
 
 STEPS = st.one_of(
