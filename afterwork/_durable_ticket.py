@@ -10,8 +10,7 @@
 
 from __future__ import annotations
 
-from ._outcome import Outcome
-from ._ticket import ELSEWHERE, Plain, Verdict
+from ._ticket import ELSEWHERE, Plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatch
     from ._envelope import Envelope
     from ._job import Job
+    from ._ticket import Verdict
     from ._work import Work
 
 NEW = "new"
@@ -75,8 +75,6 @@ class DurableTicket(Plain):
         await write_all(self.dispatch, [work])
 
     def enter(self, work: Work) -> Verdict:
-        if self.state is REFUSED:
-            return Verdict(outcome=Outcome.CANCELLED)
         return ELSEWHERE
 
     def leave(self, work: Work) -> None:

@@ -19,14 +19,14 @@ from pydantic import (
 )
 
 if TYPE_CHECKING:
-    from nowhere import Missing  # type: ignore[import-not-found]  # pyright: ignore
+    from types import SimpleNamespace as Missing  # not there when this file runs
 
 T = TypeVar("T")
 
 
 class Colour(enum.Enum):
     RED = "red"
-    ROUGE = "red"
+    ROUGE = RED
     BLUE = ("b", 1)
 
 

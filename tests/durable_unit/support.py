@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from afterwork import Afterwork, MemoryStore
@@ -86,6 +87,19 @@ class Flaky(MemoryStore):
         if doing in self.down or "all" in self.down:
             raise StoreError("test", doing, "it is down")
         return super()._step(doing, writes=writes)
+
+
+class Nowhere(tzinfo):
+    """A zone that gives no moment an offset."""
+
+    def utcoffset(self, moment: datetime | None) -> None:
+        return None
+
+    def dst(self, moment: datetime | None) -> None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> None:
+        return None
 
 
 def _key(envelope: Envelope) -> tuple[str, str | None]:

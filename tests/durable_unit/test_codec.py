@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections import OrderedDict
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -42,6 +42,7 @@ from tests.durable_unit.models import (
     takes_half_known,
     takes_refused,
 )
+from tests.durable_unit.support import Nowhere
 
 ANY = Codec(takes_anything)
 ALL = Codec(takes_all)
@@ -68,13 +69,15 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, Decimal):
         return one.as_tuple() == other.as_tuple()
     if isinstance(one, float):
-        return one == other and math.copysign(1, one) == math.copysign(1, other)
+        return bool(one == other) and math.copysign(1, one) == math.copysign(1, other)
     return bool(one == other)
 
 
 text = st.text(st.characters(exclude_categories=()))  # lone surrogates, too
 offsets = st.integers(-86399, 86399).map(lambda s: timezone(timedelta(seconds=s)))
-zones = st.none() | offsets | st.sampled_from(["Europe/Paris", "America/New_York"]).map(ZoneInfo)
+zones: Any = (
+    st.none() | offsets | st.sampled_from(["Europe/Paris", "America/New_York"]).map(ZoneInfo)
+)
 days = st.datetimes(
     datetime(2, 1, 1), datetime(9998, 12, 31), timezones=zones, allow_imaginary=True
 )
@@ -232,10 +235,6 @@ def test_a_result_is_refused_by_that_name() -> None:
 
 
 def test_a_datetime_whose_zone_knows_no_offset_is_refused() -> None:
-    class Nowhere(tzinfo):
-        def utcoffset(self, moment: datetime | None) -> None:
-            return None
-
     with pytest.raises(PayloadError, match="offset"):
         ANY.encode((datetime(2026, 1, 1, tzinfo=Nowhere()),), {})
 

@@ -554,7 +554,7 @@ async def test_a_result_that_the_store_does_not_take_changes_nothing(caplog: Any
     site = Site()
     site.store.down = {"keep a note"}
     original = site.store.add
-    site.store.add = lambda *args, **kwargs: True  # type: ignore[method-assign,assignment]
+    site.store.add = lambda *args, **kwargs: True  # type: ignore[method-assign]
     assert await site.run(site.envelope(payload="[[1], {}]")) is None
     site.store.add = original  # type: ignore[method-assign]
     assert site.state() == ("succeeded", 1)

@@ -1,5 +1,5 @@
-"""Whatever happens to workers, engine and store: a call is never lost, never runs twice at once, its
-attempts grow, and its success is final."""
+"""Whatever happens to workers, engine and store: a call is never lost, never runs twice at once,
+its attempts grow, and its success is final."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ class History:
     def worker(self) -> Any:
         work = new_work(clock=self.clock, store=self.store)
         work.job(name="job", durable=True, retry=self.retry)(self.job)
-        work.dispatch._keeper = NoKeeper()  # type: ignore[assignment]  # pyright: ignore
+        dispatch: Any = work.dispatch
+        dispatch._keeper = NoKeeper()
         self.workers.append(work)
         return work
 

@@ -29,8 +29,8 @@ from tests.support import Wire, answering, call, events, fields, http_scope, res
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from afterwork import Job
     from afterwork._asgi import ASGIApp, Receive, Scope, Send
+    from afterwork._job import Job
 
 
 class App:
@@ -180,10 +180,17 @@ async def test_an_app_that_lets_the_error_go_has_sent_nothing(caplog: Any) -> No
 
 @pytest.mark.parametrize(
     ("on", "status", "written"),
-    [("success", 200, 1), ("success", 302, 1), ("success", 404, 0), ("success", 500, 0)]
-    + [("error", 200, 0), ("error", 404, 1), ("always", 500, 1)]
-    + [(lambda response: response.status == 418, 418, 1)]
-    + [(lambda response: response.status == 418, 200, 0)],
+    [
+        ("success", 200, 1),
+        ("success", 302, 1),
+        ("success", 404, 0),
+        ("success", 500, 0),
+        ("error", 200, 0),
+        ("error", 404, 1),
+        ("always", 500, 1),
+        (lambda response: response.status == 418, 418, 1),
+        (lambda response: response.status == 418, 200, 0),
+    ],
 )
 async def test_its_condition_is_asked_of_the_response_that_is_held(
     on: Any, status: int, written: int, caplog: Any
@@ -484,7 +491,8 @@ async def test_what_enqueue_refuses() -> None:
     with pytest.raises(InvalidJobError, match="'plain' is not durable, so there is nothing"):
         await after.enqueue(plain, [])
     with pytest.raises(InvalidJobError, match="enqueue.. takes a job; it was given <built-in"):
-        await after.enqueue(len, [])  # type: ignore[arg-type]  # pyright: ignore
+        no_job: Any = len
+        await after.enqueue(no_job, [])
     given: dict[str, Any]
     for given in ({"on": "success"}, {"early": True}, {"when": "sent"}):
         with pytest.raises(
@@ -615,6 +623,18 @@ def test_on_trio_a_cancelled_request_is_reported() -> None:
     trio.run(main)
     assert (wire.messages, app.payloads) == ([], [])
     assert [str(run.outcome) for run in app.reported] == ["cancelled"]
+    app.nothing_is_left()
+
+
+async def test_a_write_that_is_cut_is_told_and_may_still_come_about(caplog: Any) -> None:
+    app = App(budget=0.02)
+    app.engine.gate = asyncio.Event()
+    await call(app.wrap(lambda: after.options(when="sent")(app.job, 1)))
+    assert [str(run.outcome) for run in app.reported] == ["cancelled"]
+    assert fields(caplog, "after.dropped")["reason"] == "deadline"
+    app.engine.gate.set()
+    await until(lambda: app.payloads == ["[[1], {}]"])
+    await drain()
     app.nothing_is_left()
 
 
