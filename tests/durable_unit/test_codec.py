@@ -65,7 +65,7 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, (datetime, time)):
         # A zone has become its offset. Aware times in a fold are equal to none of another zone.
         plain = one.replace(tzinfo=None), one.fold, one.utcoffset()
-        return plain == (other.replace(tzinfo=None), other.fold, other.utcoffset())
+        return bool(plain == (other.replace(tzinfo=None), other.fold, other.utcoffset()))
     if isinstance(one, Decimal):
         return one.as_tuple() == other.as_tuple()
     if isinstance(one, float):
@@ -298,13 +298,16 @@ def test_a_name_that_only_type_checkers_know_does_not_hide_the_others() -> None:
     assert again(Codec(takes_half_known), half) == ((half,), {})
 
 
+ANY_FUNCTION: Any = partly_missing
+
+
 @pytest.mark.parametrize(
     "fn",
     [
         Service().method,
         Service(),
         functools.partial(Service().method),
-        functools.partial(functools.partial(partly_missing, missing=1), named=None),
+        functools.partial(functools.partial(ANY_FUNCTION, missing=1), named=None),
         Maker,
         functools.wraps(Service().method)(lambda *a, **k: None),
     ],

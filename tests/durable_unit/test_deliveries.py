@@ -46,15 +46,10 @@ class Site:
         self.attempts: list[int] = []
         self.does: Any = None
         self.deliveries = deliveries(self.work)
-        if job is None:
+        self.job = self.work.job(name="job", durable=True, **options)(job or self._run)
 
-            async def job(value: Any = None) -> Any:
-                self.attempts.append(current_run().attempt)
-                return await self._do(value)
-
-        self.job = self.work.job(name="job", durable=True, **options)(job)
-
-    async def _do(self, value: Any) -> Any:
+    async def _run(self, value: Any = None) -> Any:
+        self.attempts.append(current_run().attempt)
         if self.does is None:
             return value
         if isinstance(self.does, BaseException):
@@ -76,6 +71,12 @@ class Site:
     def letter(self) -> Envelope | None:
         text = self.store.get("dead:call")
         return None if text is None else Envelope.from_json(text)
+
+    async def next(self, envelope: Envelope) -> Envelope:
+        """The next attempt, of which there has to be one."""
+        following = await self.run(envelope)
+        assert following is not None
+        return following
 
     async def run(self, envelope: Envelope) -> Envelope | None:
         async with asyncio.timeout(5):
@@ -151,8 +152,7 @@ async def test_an_unknown_job_waits_a_day_from_its_first_delivery_on(caplog: Any
 async def test_a_job_that_is_not_durable_here_is_as_good_as_unknown() -> None:
     site = Site()
     site.work.job(name="plain")(len)
-    following = await site.run(site.envelope(job="plain"))
-    assert following is not None
+    await site.next(site.envelope(job="plain"))
 
 
 @pytest.mark.parametrize("later", [0.0, UNKNOWN_SECONDS + 1])
@@ -201,8 +201,7 @@ async def test_what_cannot_be_read_is_a_dead_letter_and_the_job_is_not_called(
 async def test_a_later_attempt_that_cannot_be_read_ends_the_record_of_the_run() -> None:
     site = Site()
     site.does = ValueError("no")
-    following = await site.run(site.envelope())
-    assert following is not None
+    following = await site.next(site.envelope())
     site.clock.advance(10)
     assert await site.run(replace(following, payload="{")) is None
     assert site.state() == ("failed", 2)
@@ -212,12 +211,12 @@ async def test_failures_are_tried_again_as_the_policy_says_and_then_it_is_a_dead
     site = Site()
     site.does = ValueError("no")
     first = site.envelope(key="k", payload="[[1], {}]")
-    second = await site.run(first)
+    second = await site.next(first)
     assert second == replace(first, key=None, attempt=2, run_at=site.in_(10))
     assert site.state() == ("failed", 1)
     assert (site.reported, site.letter()) == ([], None)
     site.clock.advance(10)
-    third = await site.run(second)
+    third = await site.next(second)
     assert third == replace(second, attempt=3, run_at=site.in_(10))
     site.clock.advance(10)
     assert await site.run(third) is None
@@ -231,8 +230,7 @@ async def test_a_success_of_a_later_attempt_is_final() -> None:
     site = Site()
     site.does = ValueError("no")
     first = site.envelope()
-    second = await site.run(first)
-    assert second is not None
+    second = await site.next(first)
     site.clock.advance(10)
     site.does = None
     assert await site.run(second) is None
@@ -298,8 +296,7 @@ async def test_an_async_job_that_times_out_is_tried_again_and_a_sync_one_is_not(
     site = Site(options={"retry": FIXED, "timeout": 0.01})
     site.does = asyncio.Event().wait
     first = site.envelope()
-    second = await site.run(first)
-    assert second is not None
+    await site.next(first)
     assert site.state() == ("failed", 1)
     let_go = threading.Event()
     sync = Site(job=lambda: let_go.wait(5), options={"retry": FIXED, "timeout": 0.01})
@@ -319,7 +316,7 @@ async def test_a_call_whose_worker_died_runs_again_once_its_lease_is_over() -> N
     site, other = (first := Site()), Site(of=first)
     envelope = site.envelope()
     await site.hang(envelope)
-    waiting = await other.run(envelope)
+    waiting = await other.next(envelope)
     assert waiting == replace(envelope, run_at=site.in_(LEASE + BEHIND_SECONDS))
     site.clock.advance(LEASE + BEHIND_SECONDS)
     assert await other.run(waiting) is None
@@ -369,7 +366,7 @@ async def test_crashes_are_no_failures_that_a_policy_counts() -> None:
         await Site(of=site).hang(envelope)
         site.clock.advance(LEASE + 1)
     site.does = ValueError("no")
-    following = await site.run(envelope)
+    following = await site.next(envelope)
     assert following == replace(envelope, attempt=5, crashes=3, run_at=site.clock.now())
     assert await site.run(following) is None
     assert site.attempts == [4, 5]
@@ -382,7 +379,6 @@ async def test_a_plan_survives_a_crash_before_the_engine_has_it() -> None:
     site.clock.advance(LEASE + 1)
     site.does = ValueError("no")
     lost = await site.run(envelope)
-    assert lost is not None
     assert (lost.attempt, lost.crashes) == (3, 1)
     site.clock.advance(3)
     assert await site.run(envelope) == lost  # the same, also its moment
@@ -498,8 +494,7 @@ async def test_without_a_store_nothing_runs_and_the_call_comes_again(
 async def test_an_answer_of_the_claim_that_got_lost_does_not_make_it_a_duplicate() -> None:
     site = Site()
     site.does = ValueError("no")
-    following = await site.run(site.envelope())
-    assert following is not None
+    following = await site.next(site.envelope())
     site.clock.advance(10)
     site.does = None
     claim, failures = site.store.claim, [True]
@@ -540,8 +535,7 @@ async def test_what_follows_is_kept_before_the_end_is_written(fails: Exception) 
 
     site.store.put = put  # type: ignore[method-assign]
     envelope = site.envelope()
-    following = await site.run(envelope)
-    assert following is not None
+    following = await site.next(envelope)
     assert site.state() == ("running", 1)  # as if it had died: it is not over
     site.store.put = original  # type: ignore[method-assign]
     site.clock.advance(LEASE + 1)
@@ -615,8 +609,7 @@ async def test_what_a_delivery_is_remembered_by_outlasts_the_longest_delay_of_it
     site = Site(options={"retry": Retry(3, delay=long, max_delay=long, jitter=False)})
     site.does = ValueError("no")
     first = site.envelope()
-    second = await site.run(first)
-    assert second is not None
+    second = await site.next(first)
     site.clock.advance(long)
     assert await site.run(first) == second
     assert site.store.get(PLANNED + "call") is not None
@@ -643,8 +636,7 @@ async def test_a_later_delivery_of_an_attempt_that_a_newer_one_left_behind_is_ov
     site = Site()
     site.does = ValueError("no")
     first = site.envelope()
-    second = await site.run(first)
-    assert second is not None
+    second = await site.next(first)
     site.clock.advance(10)
     site.does = PermanentFailure("never")
     assert await site.run(second) is None

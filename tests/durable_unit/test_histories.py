@@ -17,20 +17,33 @@ from afterwork.testing import FakeClock
 from tests.durable_unit.support import Flaky, deliveries, new_work
 from tests.support import until
 
-STEPS = st.one_of(
-    st.tuples(st.just("deliver"), st.sampled_from(["succeed", "fail", "fail", "permanent"])),
-    # The worker dies: in the middle, or before the engine took what follows, or after that but
-    # before it forgot the first.
-    st.tuples(st.just("die"), st.sampled_from(["middle", "before", "after"])),
-    st.tuples(st.just("begin"), st.just("")),
-    st.tuples(st.just("end"), st.sampled_from(["succeed", "fail"])),
-    st.tuples(st.just("cut"), st.just("")),
-    st.tuples(st.just("double"), st.just("")),
-    st.tuples(st.just("pass"), st.sampled_from(["1", "11", "61"])),
-    st.tuples(
-        st.just("break"),
-        st.sampled_from(["keep a note", "claim a run", "write the end of a run", "read a note"]),
-    ),
+STEPS = st.sampled_from(
+    [
+        ("deliver", "succeed"),
+        ("deliver", "fail"),
+        ("deliver", "fail"),
+        ("deliver", "permanent"),
+        # The worker dies: in the middle, and is found dead or not, or before the engine took what
+        # follows, or after that but before it forgot the first.
+        ("die", "in the middle"),
+        ("die", "long ago"),
+        ("die", "long ago"),
+        ("die", "before"),
+        ("die", "before"),
+        ("die", "after"),
+        ("begin", ""),
+        ("end", "succeed"),
+        ("end", "fail"),
+        ("cut", ""),
+        ("double", ""),
+        ("pass", "11"),
+        ("pass", "61"),
+        ("break", "keep a note"),
+        ("break", "claim a run"),
+        ("break", "start a run"),
+        ("break", "write the end of a run"),
+        ("break", "read a note"),
+    ]
 )
 
 
@@ -127,13 +140,15 @@ class History:
 
     async def die(self, how: str) -> None:
         envelope = self.queue.pop(0)
-        if how == "middle":
+        if how in ("in the middle", "long ago"):
             self.does = "hang"
             before = len(self.begun)
             task = asyncio.create_task(deliveries(self.worker()).run(envelope))
             await until(lambda: task.done() or len(self.begun) > before)
             if not task.done():
                 self.alive.pop(self.begun[-1])
+            if how == "long ago":
+                await self.step("pass", "61")
         else:
             self.does = "fail"
             following = await deliveries(self.worker()).run(envelope)
@@ -186,7 +201,7 @@ class History:
             assert str(record.state) == "succeeded"
 
 
-@settings(max_examples=400)
-@given(st.integers(1, 4), st.lists(STEPS, max_size=14))
+@settings(max_examples=1000)
+@given(st.integers(1, 5), st.lists(STEPS, min_size=2, max_size=14))
 def test_any_history_ends_well(attempts: int, steps: list[tuple[str, str]]) -> None:
     asyncio.run(History(attempts).play(steps))

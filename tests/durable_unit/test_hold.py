@@ -27,7 +27,7 @@ from tests.durable_unit.support import ListEngine, finished, new_work
 from tests.support import Wire, answering, call, events, fields, http_scope, respond, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from afterwork._asgi import ASGIApp, Receive, Scope, Send
     from afterwork._job import Job
@@ -257,7 +257,7 @@ async def test_when_sent_the_response_does_not_wait(down: bool, caplog: Any) -> 
 async def test_calls_made_after_the_start_are_written_in_the_drain() -> None:
     app = App()
 
-    async def body() -> Any:
+    async def body() -> AsyncIterator[bytes]:
         yield b"one"
         after(app.job, 1)
         yield b"two"
@@ -510,13 +510,14 @@ async def test_mistakes_are_raised_at_the_call_and_nothing_is_queued() -> None:
     caught: list[Exception] = []
 
     def handler() -> None:
-        for wrong in (
+        mistakes: list[Callable[[], Any]] = [
             lambda: after(app.job, object()),
             lambda: after(app.job, 1, 2),
             lambda: after.options(delay=1)(plain, []),
             lambda: after.options(priority=1)(len, []),
             lambda: after.options(timeout=1)(app.job, 1),
-        ):
+        ]
+        for wrong in mistakes:
             try:
                 wrong()
             except Exception as error:
