@@ -16,7 +16,9 @@
    else, with the argument's name, at the call.
 2. Classes are those that the function's annotations name, at any depth (`Order`, `list[Order]`, the
    fields of `Order`). What is read makes an object of no other class, and imports nothing.
-3. What is read is checked as a whole before the function is called.
+3. An object is what its fields make. It is made of them once at the call, too: one that comes out
+   differently is refused there, and not when it is read.
+4. What is read is checked as a whole before the function is called.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ._job import Job
     from ._store import Store
     from ._work import Work
+    from .errors import StoreError
 
 CALLER = "engine"
 STARTING = "starting:"
@@ -110,6 +111,12 @@ class DeliveryTicket(JobTicket):
         """Whether this delivery begins the run: of two at the same moment only one may."""
         key, ttl = STARTING + self.envelope.id, self.dispatch.lease_seconds
         return store.add(key, self._mark, ttl=ttl) or store.get(key) == self._mark
+
+    def _without_store(self, error: StoreError) -> Verdict:
+        verdict = super()._without_store(error)
+        if self.status is None:
+            return verdict
+        return Verdict(outcome=Outcome.SKIPPED, reason=verdict.reason)  # it comes again
 
     def again(self, work: Work, delay: float, error: BaseException) -> bool:
         """The attempt failed and another is to be made: the engine keeps it until then."""

@@ -378,7 +378,7 @@ async def test_a_plan_survives_a_crash_before_the_engine_has_it() -> None:
     await Site(of=site).hang(envelope)
     site.clock.advance(LEASE + 1)
     site.does = ValueError("no")
-    lost = await site.run(envelope)
+    lost = await site.next(envelope)
     assert (lost.attempt, lost.crashes) == (3, 1)
     site.clock.advance(3)
     assert await site.run(envelope) == lost  # the same, also its moment
@@ -404,6 +404,7 @@ async def test_what_is_cut_with_its_process_is_given_back() -> None:
     task = await site.hang(envelope)
     await shut_down(site)
     following = await task
+    assert following is not None
     assert following == replace(envelope, key=None, attempt=2, crashes=1)
     assert site.state() == ("cancelled", 1)
     assert site.letter() is None
@@ -481,6 +482,8 @@ async def test_without_a_store_nothing_runs_and_the_call_comes_again(
     site.store.down = {step}
     again = await site.run(envelope)
     assert again == replace(envelope, key=None, run_at=site.in_(WAIT_SECONDS))
+    assert site.reported == []  # nothing has failed for good
+    assert fields(caplog, "run.skipped")["reason"] == "the store is not available"
     site.store.down = set()
     assert (site.attempts, site.letter()) == ([], None)
     site.clock.advance(LEASE + WAIT_SECONDS)

@@ -10,8 +10,11 @@ import pytest
 import trio
 from fastapi import FastAPI
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from afterwork import AfterMiddleware, Afterwork, Deferred, Run, after
 from afterwork.engines import Envelope
@@ -22,7 +25,7 @@ from afterwork.errors import (
     NoRequestError,
     PayloadError,
 )
-from afterwork.testing import FakeHost, drain
+from afterwork.testing import FakeHost, capture, drain
 from tests.durable_unit.support import ListEngine, finished, new_work
 from tests.support import Wire, answering, call, events, fields, http_scope, respond, until
 
@@ -385,6 +388,72 @@ async def test_what_is_cancelled_before_the_start_is_not_written() -> None:
     await drain()
     assert app.payloads == ["[[3], {}]"]
     app.nothing_is_left()
+
+
+async def test_the_keys_of_a_durable_job_are_its_own() -> None:
+    app = App()
+    other = app.work.job(name="other", durable=True)(len)
+
+    def handler() -> None:
+        after.options(key="k")(app.job, 1)
+        after.options(key="k")(other, [])
+        after.options(key="k")(app.ran.append, 2)
+        after.options(key="k")(app.ran.append, 3)
+
+    await call(app.wrap(handler))
+    await until(lambda: app.ran == [3])
+    await drain()
+    assert [each.job for each in app.engine.envelopes] == ["job", "other"]
+    app.nothing_is_left()
+
+
+@pytest.mark.parametrize("down", [True, False])
+async def test_behind_a_middleware_that_sends_from_another_task(down: bool) -> None:
+    app = App()
+    app.engine.down = down
+
+    async def endpoint(request: Any) -> PlainTextResponse:
+        after(app.job, 1)
+        return PlainTextResponse("ok")
+
+    async def dispatch(request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+    inner = Starlette(
+        routes=[Route("/", endpoint)],
+        middleware=[Middleware(BaseHTTPMiddleware, dispatch=dispatch)],
+    )
+    transport = httpx.ASGITransport(app.work.wrap(inner), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app.test") as client:
+        answer = await client.get("/")
+    assert answer.status_code == (500 if down else 200)
+    assert len(app.payloads) == (not down)
+    await drain()
+    app.nothing_is_left()
+
+
+@pytest.mark.parametrize("down", [True, False])
+def test_with_the_frameworks_test_client(down: bool) -> None:
+    app = App()
+    app.engine.down = down
+
+    def endpoint(request: Any) -> PlainTextResponse:
+        after(app.job, 1)
+        return PlainTextResponse("ok")
+
+    inner = Starlette(routes=[Route("/", endpoint)])
+    with TestClient(app.work.wrap(inner), raise_server_exceptions=False) as client:
+        assert client.get("/").status_code == (500 if down else 200)
+    assert len(app.payloads) == (not down)
+    app.nothing_is_left()
+
+
+def test_the_kit_shows_a_durable_call_and_writes_nothing() -> None:
+    app = App()
+    with capture() as calls:
+        after.options(delay=5)(app.job, 1)
+    assert (calls.names, calls[0].args) == (["job"], (1,))
+    assert app.engine.asked == 0
 
 
 async def test_what_is_being_written_or_was_written_cannot_be_cancelled_here() -> None:
