@@ -103,6 +103,11 @@ class Codec:
             raise PayloadError("the result", "as it was written", "something else") from None
         return self._read(value, "the result")
 
+    @property
+    def names(self) -> list[str]:
+        """The names of the function's parameters, in their order."""
+        return [] if self._parameters is None else list(self._parameters.parameters)
+
     def takes(self, name: str) -> bool:
         """Whether the function has a parameter of that name."""
         return self._parameters is not None and name in self._parameters.parameters

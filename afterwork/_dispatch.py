@@ -146,7 +146,8 @@ class Dispatch:
         from ._durable_call import make_envelope
         from ._durable_ticket import DurableTicket
 
-        return DurableTicket(self, job, make_envelope(self, job, options, args, kwargs))
+        envelope = make_envelope(self, job, options, args, kwargs)
+        return DurableTicket(self, job, envelope, options.commit)
 
     async def enqueue(
         self,
@@ -158,6 +159,9 @@ class Dispatch:
         """Writes a durable call down now; returns the id of its run."""
         from ._durable_call import make_envelope
 
+        if options.commit is not None:
+            expected = "left out: call enqueue() after the commit, or give connection="
+            raise InvalidOptionError("commit", expected, options.commit)
         envelope = make_envelope(self, job, options, args, kwargs)
         ids = await self.engine.enqueue([envelope], connection=options.connection)
         return ids[0]
@@ -181,6 +185,15 @@ class Dispatch:
         return self._engine
 
     @property
+    def used_engine(self) -> Engine | None:
+        """The engine, if anything has been given to it."""
+        return self._engine
+
+    def chosen_engine(self) -> Engine | None:
+        """The engine, or None where the app has none and its store keeps no journal."""
+        return None if self.pipeline.settings.engine is None else self.engine
+
+    @property
     def journal(self) -> Journal | None:
         """The journal of the app's store; None with another engine, and where it keeps none."""
         if self._journal is None and self.pipeline.settings.engine is None:
@@ -192,6 +205,7 @@ class Dispatch:
 
     async def write(self, works: list[Work], envelopes: list[Envelope]) -> None:
         """Gives the durable calls of a request to the engine, all or none where it can."""
+        engine = self.engine
         journal = self.journal
         if journal is not None:
             await journal.write(works, envelopes)
@@ -203,7 +217,7 @@ class Dispatch:
                 for work, envelope in zip(works, envelopes, strict=True)
                 if work.options.connection is connection
             ]
-            await self.engine.enqueue(batch, connection=connection)
+            await engine.enqueue(batch, connection=connection)
 
     def order(
         self,
@@ -426,6 +440,13 @@ class Dispatch:
         for ticket in list(self._kept):
             if ticket.job.name == job:
                 ticket.renew()
+
+    async def cancel_call(self, run_id: str, reason: str) -> bool:
+        """Takes back a durable call that waits; asks one that runs to end."""
+        if await self.engine.cancel(run_id):
+            return True
+        await self.ask_here(lambda: self.cancel(run_id, reason))
+        return False
 
     def cancel(self, run_id: str, reason: str) -> None:
         """Asks a run to end, in whichever process it is. That process sees it when it next renews
