@@ -67,7 +67,7 @@ def same(one: Any, other: Any) -> bool:
         plain = one.replace(tzinfo=None), one.fold, one.utcoffset()
         return bool(plain == (other.replace(tzinfo=None), other.fold, other.utcoffset()))
     if isinstance(one, Decimal):
-        return one.as_tuple() == other.as_tuple()
+        return bool(one.as_tuple() == other.as_tuple())
     if isinstance(one, float):
         return bool(one == other) and math.copysign(1, one) == math.copysign(1, other)
     return bool(one == other)
