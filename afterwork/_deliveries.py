@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import _dead_letters, _events, _results, _trace
-from ._delivery_ticket import PLANNED, WAIT_SECONDS, DeliveryTicket
+from . import _events, _results, _trace
+from ._delivery_ticket import DEAD, PLANNED, WAIT_SECONDS, DeliveryTicket
 from ._envelope import Envelope
 from ._outcome import Outcome
 from ._retry_codec import options_for
@@ -171,7 +171,7 @@ class Deliveries:
         def write() -> None:
             store = dispatch.store()
             store.claim(record, (), keep=0, ttl=0)
-            store.put(_dead_letters.PREFIX + envelope.id, letter)
+            store.put(DEAD + envelope.id, letter)
 
         try:
             await dispatch.ask_here(write)

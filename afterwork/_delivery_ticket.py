@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import _dead_letters
 from ._envelope import MOST_CRASHES
 from ._ids import run_id
 from ._job_ticket import JobTicket
@@ -35,6 +34,8 @@ if TYPE_CHECKING:
 CALLER = "engine"
 STARTING = "starting:"
 """Notes of the store under this and a call's id: a delivery of it is about to begin its run."""
+DEAD = "dead:"
+"""Notes of the store under this and a call's id: the envelope of a call that is a dead letter."""
 PLANNED = "planned:"
 """Notes of the store under this and a call's id: the envelope of its next attempt."""
 KEEP_SECONDS = 7 * 86_400.0
@@ -159,7 +160,7 @@ class DeliveryTicket(JobTicket):
                 text, ttl = self.following.to_json(), self._keep_seconds()
                 self.dispatch.store().put(PLANNED + call, text, ttl=ttl)
             elif over and self.status is None:
-                self.dispatch.store().put(_dead_letters.PREFIX + call, self.envelope.to_json())
+                self.dispatch.store().put(DEAD + call, self.envelope.to_json())
         except Exception as error:  # whatever it is: the work is over
             self._report(error, "keep what follows")
             if self.following is None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from afterwork import Afterwork, Retry, Run, current_run
+from afterwork import Afterwork, Retry, Run, SQLiteStore, current_run
 from afterwork._closing import close
 from afterwork._deliveries import (
     BEHIND_SECONDS,
@@ -27,6 +27,9 @@ from afterwork.errors import PermanentFailure, RetryLater, StoreError
 from afterwork.testing import FakeClock, drain
 from tests.durable_unit.support import Flaky, deliveries, new_work
 from tests.support import events, fields, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FIXED = Retry(3, delay=10, backoff="fixed", jitter=False)
 LEASE = 60.0
@@ -705,3 +708,32 @@ async def test_an_engine_is_bound_once_and_runs_what_it_was_given() -> None:
     stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     await engine.serve(concurrency=1, stop=stop)
     assert (ran, engine.envelopes) == ([5], [])
+
+
+async def test_with_a_store_that_blocks_it_is_the_same(tmp_path: Path) -> None:
+    def worker() -> tuple[Afterwork, Deliveries]:
+        store = SQLiteStore(str(tmp_path / "runs.db"))
+        work = new_work(store=store, lease=0.2)
+        work.job(name="job", durable=True, retry=Retry(2, delay=0, jitter=False))(job)
+        return work, deliveries(work)
+
+    attempts: list[int] = []
+
+    async def job(value: int) -> int:
+        attempts.append(current_run().attempt)
+        if len(attempts) == 1:
+            raise ValueError("no")
+        return value
+
+    envelope = Envelope(id="call", job="job", payload="[[5], {}]")
+    first, run = worker()
+    following = await run.run(envelope)
+    assert following is not None
+    assert await worker()[1].run(envelope) == following
+    assert await worker()[1].run(following) is None
+    assert await worker()[1].run(following) is None
+    assert attempts == [1, 2]
+    assert first.store.get("result:call") == "5"
+    record = first.store.run("call")
+    assert record is not None
+    assert (str(record.state), record.attempt) == ("succeeded", 2)

@@ -201,7 +201,7 @@ class History:
             assert str(record.state) == "succeeded"
 
 
-@settings(max_examples=1000)
+@settings(max_examples=600)
 @given(st.integers(1, 5), st.lists(STEPS, min_size=2, max_size=14))
 def test_any_history_ends_well(attempts: int, steps: list[tuple[str, str]]) -> None:
     asyncio.run(History(attempts).play(steps))
