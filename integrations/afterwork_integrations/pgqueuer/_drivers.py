@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
@@ -50,7 +50,7 @@ async def driver_on(connection: Any) -> Driver:
     if isinstance(found, (asyncpg.Connection, asyncpg.pool.PoolConnectionProxy)):
         if not found.is_in_transaction():
             raise InvalidOptionError("connection", "in a transaction", "one without")
-        return AsyncpgDriver(found)
+        return AsyncpgDriver(cast("asyncpg.Connection", found))  # the pool's does as much
     psycopg: Any = sys.modules.get("psycopg")  # where it is not imported, this is none of its own
     if psycopg is not None and isinstance(found, (psycopg.AsyncConnection, psycopg.Connection)):
         if found.autocommit and not found.info.transaction_status:

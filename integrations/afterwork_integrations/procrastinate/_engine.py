@@ -34,8 +34,9 @@ class ProcrastinateEngine:
 
     `app_or_dsn`
         A URL or a libpq connection string: then the pool is the engine's own, of at most four
-        connections. Or a `procrastinate.App` with a `PsycopgConnector`: then that one's are used,
-        and it is opened where it is not open yet. No task is registered on it.
+        connections, and a worker has one more, which listens. Or a `procrastinate.App` with a
+        `PsycopgConnector`: then that one's are used, and it is opened where it is not open yet. No
+        task is registered on it.
     `queue`
         The queue in Procrastinate, default `"afterwork"`. Only `serve` may work on it: a worker of
         Procrastinate's own without `--queues` takes from all, and fails what it does not know. The
