@@ -46,8 +46,9 @@ class Capabilities:
     """Whether `enqueue` can write in the caller's own database transaction."""
     limits: bool = False
     """Whether `concurrency=` and `rate=` of a job hold over all workers."""
-    survives: Literal["process", "machine", "power"] = "machine"
-    """What an accepted call survives: its process, its machine, or a power cut of the engine."""
+    survives: Literal["nothing", "process", "machine", "power"] = "machine"
+    """What an accepted call survives: the end of its process, of its machine, a power cut of the
+    engine; or nothing."""
     recovery_seconds: float | None = None
     """After how long at most a call of a worker that was killed is delivered again, with the
     settings as they are; None where that cannot be said."""

@@ -7,6 +7,7 @@
     drain()             wait for all running callbacks; wait_for_drain() in sync tests
     leak_guard()        fail if a callback is left unfinished
     FakeHost            a host with a deadline to set
+    MemoryEngine        an engine that keeps durable calls, to look at them and to run them
 
 All but `scope` work for the whole process, whatever thread or loop the app under test runs in, so
 they are for one test at a time. The engine is the real one everywhere: but for `immediate`,
@@ -22,12 +23,14 @@ from ._capture import Calls, capture, immediate
 from ._clock import FakeClock
 from ._drain import drain, leak_guard, strict, wait_for_drain
 from ._host import FakeHost
+from ._memory_engine import MemoryEngine
 from ._scope import scope
 
 __all__ = [
     "Calls",
     "FakeClock",
     "FakeHost",
+    "MemoryEngine",
     "capture",
     "drain",
     "immediate",
