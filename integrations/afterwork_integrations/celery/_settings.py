@@ -26,6 +26,10 @@ def of_its_own(queue: str, heartbeat: int) -> dict[str, Any]:
         "task_default_queue": queue,
         "task_ignore_result": True,
         "broker_heartbeat": heartbeat,
+        # `celery inspect` and `celery control` talk to a queue that belongs to one worker alone: a
+        # second one of the same name ends with RESOURCE_LOCKED, and so may one that was killed and
+        # is started again.
+        "worker_enable_remote_control": False,
         "worker_hijack_root_logger": False,
     }
 
