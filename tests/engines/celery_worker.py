@@ -7,13 +7,14 @@ import sys
 from typing import Any, cast
 from uuid import uuid4
 
-from afterwork.testing._engine_process import App
 from afterwork_integrations.celery import CeleryEngine
-from celery import signals
+from celery import Celery, signals
+
+from afterwork.testing._engine_process import App
 from tests.services import rabbitmq_url, redis_url
 
 HEARTBEAT = 2
-VISIBILITY = 4.0
+VISIBILITY = 3.0
 
 
 def on_rabbitmq(queue: str) -> CeleryEngine:
@@ -27,8 +28,15 @@ def on_quorum(queue: str) -> CeleryEngine:
 
 
 def on_redis(queue: str) -> CeleryEngine:
-    """One that gives back after a few seconds, which is no setting to live with."""
-    return CeleryEngine(redis_url(), queue, visibility_timeout=VISIBILITY)
+    """One that gives back after a few seconds, which is no setting to live with. The app is the
+    user's own."""
+    app = Celery("shop", broker=redis_url())
+    app.conf.worker_enable_remote_control = False
+    app.conf.broker_transport_options = {
+        "visibility_timeout": VISIBILITY,
+        "unacked_restore_interval": 1,
+    }
+    return CeleryEngine(app, queue)
 
 
 def new_queue() -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import pytest
+from afterwork_integrations.celery import CeleryEngine
 
 from afterwork.engines import Engine
-from afterwork_integrations.celery import CeleryEngine
 from tests.contracts.engine import SharedEngineContract
 
 from .celery_queues import drop_queues
@@ -42,15 +41,10 @@ class TestPrefork(OnCelery):
 
 
 class TestThreads(OnCelery):
-    """`celery worker --pool threads`."""
-
-    pool = "threads"
-
-
-class TestQuorum(OnCelery):
-    """With a replicated queue."""
+    """`celery worker --pool threads`, on a replicated queue."""
 
     open_engine = "on_quorum"
+    pool = "threads"
 
 
 class TestRedis(OnCelery):
@@ -64,7 +58,3 @@ class TestServe(OnCelery):
 
     def worker_command(self, opener: tuple[str, str], store: str) -> Sequence[str]:
         return SharedEngineContract.worker_command(self, opener, store)
-
-
-for _case in (TestPrefork, TestThreads, TestQuorum, TestRedis, TestServe):
-    pytest.mark.timeout(60)(_case)

@@ -72,7 +72,7 @@ class Publisher:
                 for message in messages:
                     self._publish_one(producer, message)
             except (*errors, KombuError, AMQPError, OSError) as error:
-                connection.collapse()  # what it still expects an answer to is not known
+                connection.collect()  # what it still expects an answer to is not known
                 raise self._error(error) from error
 
     def _publish_one(self, producer: Any, message: Message) -> None:

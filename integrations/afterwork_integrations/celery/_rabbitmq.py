@@ -27,6 +27,10 @@ SHORTEST = 250
 """Milliseconds in the first queue of those that wait. A call starts that much late at most."""
 LEVELS = 25
 """With the last one of these, a message waits 48.5 days; RabbitMQ takes up to 49.7."""
+LONGEST_CALL = 24 * 86_400_000
+"""Milliseconds, nearly as many as RabbitMQ takes. A call is acknowledged when it is over, and by
+default RabbitMQ cuts off a worker that has not done so after half an hour. Versions before 3.12 do
+not know it: there `consumer_timeout` in rabbitmq.conf has to be above the longest call."""
 MOST_DELIVERIES = 1000
 """RabbitMQ 4 drops a message of a quorum queue after 20 deliveries unless told otherwise. afterwork
 itself gives up a call that kills its worker, and does not lose it then."""
@@ -44,9 +48,9 @@ class RabbitMQ:
     """A message that reaches no queue comes back instead of being dropped."""
 
     def __init__(self, name: str, *, quorum: bool) -> None:
-        arguments: dict[str, Any] = {}
+        arguments: dict[str, Any] = {"x-consumer-timeout": LONGEST_CALL}
         if quorum:
-            arguments = {"x-queue-type": "quorum", "x-delivery-limit": MOST_DELIVERIES}
+            arguments |= {"x-queue-type": "quorum", "x-delivery-limit": MOST_DELIVERIES}
         # An exchange of its own keeps Celery from binding the queue to that of all its tasks.
         self.queue = Queue(
             name,

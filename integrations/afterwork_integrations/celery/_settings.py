@@ -14,6 +14,8 @@ QUIET = {
     # Celery gives up after a hundred attempts, and the worker ends.
     "broker_connection_max_retries": None,
     "broker_connection_retry_on_startup": True,
+    # A worker whose call RabbitMQ finds overdue loses its channel, and would end with it.
+    "broker_channel_error_retry": True,
 }
 """Set where the app does not set them."""
 

@@ -3,7 +3,9 @@ have no part in it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 from afterwork.engines import Envelope
 from afterwork.errors import InvalidOptionError, PayloadError
@@ -24,7 +26,7 @@ OPTIONS: dict[str, Any] = {
     "track_started": False,
     "serializer": "json",
     "max_retries": 0,
-    "rate_limit": None,
+    "rate_limit": 0,  # None would be the default of the app
     "time_limit": NEVER,
     "soft_time_limit": NEVER,
     "typing": False,
@@ -32,24 +34,27 @@ OPTIONS: dict[str, Any] = {
 """Forced, whatever the app's own defaults are."""
 
 
-def register(app: Any, deliver: Any) -> Any:
-    """The task of an app. Raises `InvalidOptionError` where the app has one already."""
+_apps: WeakSet[Any] = WeakSet()
+
+
+def register(app: Any, deliver: Callable[[Any], None]) -> None:
+    """Adds the task to an app. Raises `InvalidOptionError` where the app has one already."""
 
     def run(*args: Any, **keywords: Any) -> None:
         deliver([args, keywords])
 
-    task = app.task(lazy=False, **OPTIONS)(run)
-    if task.run is not run:
+    # `shared` would give it to every other Celery app of this process too.
+    if app in _apps or app.task(lazy=False, shared=False, **OPTIONS)(run).run is not run:
         raise InvalidOptionError(
-            "the Celery app", "without another CeleryEngine: it has one task named afterwork", app
+            "the Celery app", f"one without another CeleryEngine or task named {NAME!r}", app
         )
-    return task
+    _apps.add(app)
 
 
 def envelope_of(body: Any) -> Envelope:
     """The envelope in a message of that task. Raises `PayloadError` for anything else."""
     match body:
-        case [[str(text)], {}, *_]:
+        case [[str(text)], dict(keywords), *_] if not keywords:
             return Envelope.from_json(text)
     raise PayloadError("the message", "the task afterwork with one text", "something else")
 
