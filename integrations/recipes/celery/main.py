@@ -1,6 +1,7 @@
 """A shop: answers first, and has a Celery worker send the receipt."""
 
 import asyncio
+import logging
 import os
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from starlette.routing import Route
 
 from afterwork import Afterwork, Retry, after
 
+log = logging.getLogger("shop")
 engine = CeleryEngine(os.environ.get("BROKER_URL", "amqp://guest:guest@localhost:5672//"))
 work = Afterwork(engine=engine, store=os.environ.get("AFTERWORK_STORE", "sqlite:///afterwork.db"))
 
@@ -24,7 +26,7 @@ class Mailer:
     async def send(self, to: str) -> None:
         assert self.opened, "the app was not started"
         await asyncio.sleep(0.5)
-        print(f"receipt sent to {to}", flush=True)
+        log.warning("receipt sent to %s", to)
 
 
 mailer = Mailer()
@@ -43,10 +45,10 @@ async def order(request: Request) -> JSONResponse:
 @asynccontextmanager
 async def lifespan(_: Starlette):
     mailer.opened = True
-    print("opened", flush=True)
+    log.warning("opened")
     yield
     mailer.opened = False
-    print("closed", flush=True)
+    log.warning("closed")
 
 
 shop = Starlette(routes=[Route("/orders", order, methods=["POST"])], lifespan=lifespan)
