@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._asgi import ASGIApp
     from ._batches import Batches
     from ._cron import Cron
+    from ._dead_letters import DeadLetter
     from ._dispatch import Dispatch
     from ._engine import Engine
     from ._every import Every
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ._run import Run
     from ._schedule import Schedule
     from ._settings import SettingValues
+    from ._status import RunStatus
     from ._store import Store
     from ._verify import Verifier
 
@@ -66,7 +68,8 @@ class Afterwork:
         `"wait"` (default): later ones wait, and a warning says so at most once a minute.
         `"reject"`: `after()` raises `LimitReachedError` while that many are unfinished.
     `threads`
-        The most threads for sync callbacks; default 32. They are made when needed.
+        The most threads for sync callbacks; default 32. They are made when needed. On a platform
+        without threads (Pyodide, so Cloudflare Workers) sync callbacks run on the loop.
     `reporters`
         A list of `Reporter`: callables that are given every finished run.
     `around`
@@ -227,6 +230,18 @@ class Afterwork:
             What the trigger route does: `"wait"` answers with the outcome, `"accept"` answers 202
             and runs after the response. Default None: the route's, and the caller may choose.
 
+        `durable`
+            True: `after(job, ...)` is written down before the response leaves, and survives its
+            process. It runs at least once, right after the response where it can, and where not,
+            in whichever process comes first: so let a second run do no harm. Its arguments are
+            JSON, or what `docs/durable.md` lists. Without `retry` its first failure is final: a
+            dead letter, which `dead_letters` shows and `retry_dead` runs again. Default False.
+        `concurrency`
+            How many of its calls run at a time, over all processes. Durable jobs only.
+        `rate`
+            How many may start in a time, over all processes: `"10/m"`, `"1/30s"`. Those that were
+            saved up start at once. Durable jobs only.
+
         `when`, `environments`, `between` and pauses hold for schedules and callers of the trigger
         route, not for `after(job)` and runs by hand. The result is a `Job`: called directly it is
         the function. Raises `InvalidJobError`, `InvalidOptionError` and `UnknownOptionError`, at
@@ -258,6 +273,12 @@ class Afterwork:
             Runs what is due. Call it every minute or so.
         `/jobs`
             GET lists the jobs.
+        `/runs/{id}`
+            GET tells where a run stands; with `Accept: text/event-stream`, or `?stream=1` for a
+            browser's `EventSource`, as a stream of its changes. Errors are told by their class.
+        `/work`
+            POST runs the durable call that is the body, for engines that call (QStash, Cloud
+            Tasks): 200 means that the engine is to forget the message.
         `/health`
             GET tells whether everything is on time, 200 or 503. Without credentials it gives the
             verdict only.
@@ -382,6 +403,48 @@ class Afterwork:
     def store(self) -> Store:
         """The store. It is opened when it is first used, at the latest by its own `open()`."""
         return self.dispatch.chosen_store()
+
+    # -- durable calls
+
+    async def status(self, run_id: str) -> RunStatus | None:
+        """Where a run stands: `waiting`, `running`, or how it ended, with what it returned. None
+        if nobody knows it, or not any more. `after(job, ...)` returns what has its `run_id`.
+
+        Raises `StoreError`, `EngineError`.
+        """
+        from ._status import status_of
+
+        return await status_of(self.dispatch, run_id)
+
+    async def cancel(self, run_id: str, reason: str = "cancelled by hand") -> bool:
+        """Takes back a durable call that waits: True. One that runs, in whichever process, is asked
+        to end, which it sees within a third of `lease`: False. Raises `StoreError`, `EngineError`.
+        """
+        return await self.dispatch.cancel_call(run_id, reason)
+
+    async def dead_letters(
+        self, *, job: str | Job[..., Any] | None = None, before: str | None = None, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Durable calls that are over without success, the newest first; `before`: only those with
+        smaller ids, for the next page. They are kept until they are retried or deleted. Raises
+        `StoreError`."""
+        from ._dead_letters import dead_letters
+
+        name = None if job is None else _name(job)
+        return await dead_letters(self.dispatch, job=name, before=before, limit=limit)
+
+    async def retry_dead(self, *run_ids: str) -> list[str]:
+        """Makes new calls of dead letters, with all their attempts before them, and forgets the old
+        ones. Returns the new ids. Raises `StoreError`, `EngineError`."""
+        from ._dead_letters import revive
+
+        return await revive(self.dispatch, run_ids)
+
+    async def delete_dead(self, *run_ids: str) -> int:
+        """Deletes dead letters for good; returns how many. Raises `StoreError`."""
+        from ._dead_letters import delete
+
+        return await delete(self.dispatch, run_ids)
 
     @property
     def engine(self) -> Engine:

@@ -16,13 +16,13 @@ from ._current import current_exchange
 from ._instants import second_after
 from ._job_ticket import STOP_PREFIX, JobTicket
 from ._jobs import Jobs
-from ._keeper import Keeper
 from ._loop import current_loop
 from ._occurrence import TRIGGERS, Occurrence
 from ._open_store import OpenStore
 from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
+from ._threadless import new_keeper
 from ._work import DONE, Work
 from .errors import InvalidOptionError
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._clock import Clock
+    from ._deliveries import Deliveries
     from ._durable_ticket import DurableTicket
     from ._engine import Engine
     from ._envelope import Envelope
@@ -62,7 +63,7 @@ class Dispatch:
         self.environment = settings.environment
         self.lease_seconds = settings.lease
         self.runs_without_store = settings.on_store_error == "run"
-        self._keeper = Keeper(settings.lease / RENEWALS_PER_LEASE)
+        self._keeper = new_keeper(settings.lease / RENEWALS_PER_LEASE)
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
         self._engine: Engine | None = None
@@ -146,7 +147,8 @@ class Dispatch:
         from ._durable_call import make_envelope
         from ._durable_ticket import DurableTicket
 
-        return DurableTicket(self, job, make_envelope(self, job, options, args, kwargs))
+        envelope = make_envelope(self, job, options, args, kwargs)
+        return DurableTicket(self, job, envelope, options.commit)
 
     async def enqueue(
         self,
@@ -158,6 +160,9 @@ class Dispatch:
         """Writes a durable call down now; returns the id of its run."""
         from ._durable_call import make_envelope
 
+        if options.commit is not None:
+            expected = "left out: call enqueue() after the commit, or give connection="
+            raise InvalidOptionError("commit", expected, options.commit)
         envelope = make_envelope(self, job, options, args, kwargs)
         ids = await self.engine.enqueue([envelope], connection=options.connection)
         return ids[0]
@@ -166,8 +171,6 @@ class Dispatch:
     def engine(self) -> Engine:
         """What durable calls are given to: the app's own choice, or the journal of its store."""
         if self._engine is None:
-            from ._deliveries import Deliveries
-
             engine = self.pipeline.settings.engine or self.journal
             if engine is None:
                 raise InvalidOptionError(
@@ -176,9 +179,25 @@ class Dispatch:
                     f"{type(self.chosen_store()).__name__} keeps no durable calls",
                     None,
                 )
-            engine.bind(Deliveries(self).run)
+            engine.bind(self.deliveries.run)
             self._engine = engine
         return self._engine
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What runs that which an engine delivers."""
+        from ._deliveries import Deliveries
+
+        return Deliveries(self)
+
+    @property
+    def used_engine(self) -> Engine | None:
+        """The engine, if anything has been given to it."""
+        return self._engine
+
+    def chosen_engine(self) -> Engine | None:
+        """The engine, or None where the app has none and its store keeps no journal."""
+        return None if self.pipeline.settings.engine is None else self.engine
 
     @property
     def journal(self) -> Journal | None:
@@ -192,6 +211,7 @@ class Dispatch:
 
     async def write(self, works: list[Work], envelopes: list[Envelope]) -> None:
         """Gives the durable calls of a request to the engine, all or none where it can."""
+        engine = self.engine
         journal = self.journal
         if journal is not None:
             await journal.write(works, envelopes)
@@ -203,7 +223,7 @@ class Dispatch:
                 for work, envelope in zip(works, envelopes, strict=True)
                 if work.options.connection is connection
             ]
-            await self.engine.enqueue(batch, connection=connection)
+            await engine.enqueue(batch, connection=connection)
 
     def order(
         self,
@@ -426,6 +446,13 @@ class Dispatch:
         for ticket in list(self._kept):
             if ticket.job.name == job:
                 ticket.renew()
+
+    async def cancel_call(self, run_id: str, reason: str) -> bool:
+        """Takes back a durable call that waits; asks one that runs to end."""
+        if await self.engine.cancel(run_id):
+            return True
+        await self.ask_here(lambda: self.cancel(run_id, reason))
+        return False
 
     def cancel(self, run_id: str, reason: str) -> None:
         """Asks a run to end, in whichever process it is. That process sees it when it next renews

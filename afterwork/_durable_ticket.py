@@ -10,8 +10,9 @@
 
 from __future__ import annotations
 
-from ._outcome import Outcome
-from ._ticket import ELSEWHERE, Plain, Verdict
+from . import _events
+from ._commit import COMMITTED, ROLLED_BACK, Transaction
+from ._ticket import ELSEWHERE, Plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,18 +21,22 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatch
     from ._envelope import Envelope
     from ._job import Job
+    from ._ticket import Verdict
     from ._work import Work
 
 NEW = "new"
+WRITING = "writing"
 WRITTEN = "written"
 REFUSED = "refused"
-"""The states: a call that could not be written is over, and its caller was told."""
+DROPPED = "dropped"
+"""The states: a call that could not be written is over, and its caller was told; one that was
+dropped belonged to a transaction that did not commit."""
 
 
 class DurableTicket(Plain):
     """The ticket of one durable call on its way from a request to the engine."""
 
-    __slots__ = ("dispatch", "envelope", "job", "state")
+    __slots__ = ("dispatch", "envelope", "job", "state", "transaction")
 
     trigger: Literal["after", "schedule", "http", "manual", "retry"] = "after"
     slot: int | None = None
@@ -43,11 +48,15 @@ class DurableTicket(Plain):
     blocks = False
     earlier_attempts = 0
 
-    def __init__(self, dispatch: Dispatch, job: Job[..., Any], envelope: Envelope) -> None:
+    def __init__(
+        self, dispatch: Dispatch, job: Job[..., Any], envelope: Envelope, commit: Any
+    ) -> None:
         self.dispatch = dispatch
         self.job: Job[..., Any] | None = job
         self.envelope = envelope
         self.state = NEW
+        self.transaction = None if commit is None else Transaction(commit)
+        """What it belongs to: it is written only if that is committed."""
 
     @property
     def call_id(self) -> str | None:
@@ -60,17 +69,35 @@ class DurableTicket(Plain):
         return self.state is NEW
 
     @property
+    def ready(self) -> bool:
+        """Whether it may be written now, before the response."""
+        return self.state is NEW and (
+            self.transaction is None or self.transaction.state is COMMITTED
+        )
+
+    @property
     def admitted(self) -> bool:
         """Its condition was met when it was written."""
         return self.state is WRITTEN
 
+    @property
+    def gone(self) -> bool:
+        """From the moment it is being written on."""
+        return self.state in (WRITING, WRITTEN)
+
     async def write(self, work: Work) -> None:
-        """Gives it to the engine. Raises `StoreError` or `EngineError`."""
+        """Gives it to the engine, once its transaction has committed. Raises `StoreError` or
+        `EngineError`."""
+        loop = self.dispatch.running_loop()
+        if self.transaction is not None and not await self.transaction.decided(loop):
+            self.state = DROPPED
+            level = _events.DEBUG if self.transaction.state is ROLLED_BACK else _events.WARNING
+            reason = f"its transaction is {self.transaction.state}"
+            _events.emit(level, "after.withdrawn", None, job=work.title, reason=reason)
+            return
         await write_all(self.dispatch, [work])
 
     def enter(self, work: Work) -> Verdict:
-        if self.state is REFUSED:
-            return Verdict(outcome=Outcome.CANCELLED)
         return ELSEWHERE
 
     def leave(self, work: Work) -> None:
@@ -80,6 +107,8 @@ class DurableTicket(Plain):
 async def write_all(dispatch: Dispatch, works: list[Work]) -> None:
     """Gives calls to the engine, all at once. Raises what it raises; then none of them counts."""
     tickets = [work.ticket for work in works if isinstance(work.ticket, DurableTicket)]
+    for ticket in tickets:
+        ticket.state = WRITING
     try:
         await dispatch.write(works, [ticket.envelope for ticket in tickets])
     except BaseException:

@@ -360,7 +360,22 @@ class Journal:
         """See `Engine`."""
         await JournalWorker(self, concurrency).run(stop)
 
-    # -- looking
+    # -- looking and deciding
+
+    async def revive(self, run_ids: Sequence[str]) -> list[str]:
+        """Makes new calls of dead letters. Returns their ids. Raises `StoreError`."""
+        revived: list[str] = await self.commits.write(
+            lambda tables: tables.revive(run_ids, run_id), self.dispatch.running_loop()
+        )
+        self.wake()
+        return revived
+
+    async def bury(self, run_ids: Sequence[str]) -> int:
+        """Deletes dead letters. Returns how many. Raises `StoreError`."""
+        count: int = await self.commits.write(
+            lambda tables: tables.bury(run_ids), self.dispatch.running_loop()
+        )
+        return count
 
     async def status(self, run_id: str) -> str | None:
         """See `Engine`."""

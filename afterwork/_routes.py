@@ -11,7 +11,18 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from . import _answers, _arguments, _callers, _check, _due, _events, _health, _slots
+from . import (
+    _answers,
+    _arguments,
+    _callers,
+    _check,
+    _due,
+    _events,
+    _health,
+    _run_page,
+    _slots,
+    _work_page,
+)
 from ._answers import NO_FAILURES, Answer, Refused
 from ._callers import BadCallError, Call
 from ._current import current_exchange
@@ -20,7 +31,9 @@ from ._gate import Gate
 from ._loop import current_loop
 from ._occurrence import Occurrence
 from ._request_body import read_body
+from ._run_page import RunStream
 from ._serve import serve
+from ._status import status_of
 from ._verify import TriggerRequest
 from .errors import (
     InvalidOptionError,
@@ -44,7 +57,7 @@ if TYPE_CHECKING:
 MODES = ("wait", "accept")
 MAX_FIELDS = 50
 """How many fields of a query are read."""
-PAGES = ("health", "jobs", "tick")
+PAGES = ("health", "jobs", "runs", "tick", "work")
 
 
 class Routes:
@@ -107,6 +120,7 @@ class Routes:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
+        answer: Answer | RunStream
         try:
             answer = await self._answer(scope, receive)
         except Refused as refused:
@@ -121,7 +135,7 @@ class Routes:
             answer = Answer(500, "error")
         await answer.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | RunStream:
         loop = current_loop()
         assert loop is not None, "a server runs a loop"
         name = _local_path(scope).strip("/")
@@ -137,8 +151,14 @@ class Routes:
             query = _query(scope)
         else:
             await self._gate.verify(request)
+            if name == _work_page.NAME:
+                end = deadline(_exchange(), budget=False)
+                return await _work_page.answer(self._dispatch, request, end)
             query = _query(scope)
             call = _callers.identify(request, query)
+        if name.startswith(_run_page.PAGE):
+            run_id = name.removeprefix(_run_page.PAGE)
+            return await self._run_status(run_id, request, query, receive, loop)
         if name == "jobs":
             return await self._list(request, loop)
         if name == "tick":
@@ -151,9 +171,9 @@ class Routes:
         return answers[0] if name or len(answers) == 1 else _several(answers)
 
     def _methods(self, name: str) -> tuple[str, ...]:
-        if name in ("health", "jobs"):
+        if name in ("health", "jobs") or name.startswith(_run_page.PAGE):
             return ("GET",)
-        return ("POST",) if self._private else ("GET", "POST")
+        return ("POST",) if self._private or name == _work_page.NAME else ("GET", "POST")
 
     def _say(self, event: str, error: BaseException | None, **fields: Any) -> None:
         self._dispatch.notices.say_each_minute(event, _events.ERROR, error, **fields)
@@ -256,6 +276,21 @@ class Routes:
         failed = not statuses.issubset(NO_FAILURES)
         status = "failed" if failed else "accepted" if accepted else "ok"
         return Answer(202 if accepted else 200, status, runs=entries)
+
+    async def _run_status(
+        self,
+        run_id: str,
+        request: TriggerRequest,
+        query: dict[str, str],
+        receive: Receive,
+        loop: Loop,
+    ) -> Answer | RunStream:
+        wanted = request.header("accept") or ""
+        if "text/event-stream" in wanted or query.get("stream") in ("1", "true"):
+            status = await status_of(self._dispatch, run_id)
+            if status is not None:
+                return RunStream(self._dispatch, run_id, status, receive, loop)
+        return await _run_page.answer(self._dispatch, run_id)
 
     async def _list(self, request: TriggerRequest, loop: Loop) -> Answer:
         _, entries = await self._check(loop)

@@ -22,7 +22,9 @@ from tests.services import rabbitmq_url
 from .celery_queues import drop_queues
 
 RECIPE = Path(__file__).parents[2] / "integrations" / "recipes" / "celery"
-COMMAND = "celery -A main:celery worker --concurrency 1 --loglevel INFO --without-gossip --without-mingle"
+COMMAND = (
+    "celery -A main:celery worker --concurrency 1 --loglevel INFO --without-gossip --without-mingle"
+)
 QUEUE = "afterwork"
 PATIENCE = 20.0
 

@@ -23,8 +23,8 @@ from threading import Event
 from typing import Any
 
 from amqp.exceptions import AMQPError, IrrecoverableChannelError, IrrecoverableConnectionError
-from kombu import Consumer
 from kombu.exceptions import KombuError
+from kombu.messaging import Consumer
 
 from afterwork.engines import Envelope
 from afterwork.errors import EngineError, PayloadError

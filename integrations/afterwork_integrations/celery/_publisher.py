@@ -20,7 +20,8 @@ from afterwork.errors import EngineError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kombu import Connection, Queue
+    from kombu.connection import Connection
+    from kombu.entity import Queue
 
 CONNECTIONS = 4
 """Threads and connections of one process; more give no more calls a second."""

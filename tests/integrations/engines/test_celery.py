@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +19,9 @@ from uuid import uuid4
 
 import pytest
 from afterwork_integrations.celery import CeleryEngine, _engine
-from celery import Celery
+from afterwork_integrations.celery._consumer import Consuming
+from afterwork_integrations.celery._task import envelope_of
+from celery import Celery, signals
 from celery.exceptions import Reject
 
 from afterwork import Afterwork, MemoryStore, after
@@ -359,18 +361,17 @@ async def test_no_transaction_is_written_in(engine: CeleryEngine) -> None:
         await engine.enqueue([NOTHING], connection=object())
 
 
-async def test_the_arguments_are_not_in_what_celery_logs(engine: CeleryEngine) -> None:
+async def test_the_arguments_are_not_in_what_celery_logs(
+    engine: CeleryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sent: list[Any] = []
-    engine._publisher.publish = _note(sent)  # type: ignore[method-assign]
-    await engine.enqueue([Envelope(id=ID, job="note", payload='[["secret"],{}]')])
-    assert "secret" not in repr(sent[0].content.headers)
 
-
-def _note(sent: list[Any]) -> Callable[[Any], Awaitable[None]]:
     async def note(messages: Any) -> None:
         sent.extend(messages)
 
-    return note
+    monkeypatch.setattr(engine._publisher, "publish", note)
+    await engine.enqueue([Envelope(id=ID, job="note", payload='[["secret"],{}]')])
+    assert "secret" not in repr(sent[0].content.headers)
 
 
 async def test_a_long_delay_waits_in_the_broker(engine: CeleryEngine) -> None:
@@ -452,16 +453,13 @@ async def test_what_it_took_and_did_not_begin_goes_back(
     """As far as there is any: a message that comes in while it stops."""
     ran = binding(engine)
     stop = asyncio.Event()
-    from afterwork_integrations.celery import _consumer
-
-    real = _consumer.envelope_of
 
     def stopped(body: Any) -> Envelope:
         consuming._stopping.set()
-        return real(body)
+        return envelope_of(body)
 
-    monkeypatch.setattr(_consumer, "envelope_of", stopped)
-    consuming = _consumer.Consuming(
+    monkeypatch.setattr("afterwork_integrations.celery._consumer.envelope_of", stopped)
+    consuming = Consuming(
         engine._connection,
         engine._broker.queue,
         engine._see_to,
@@ -562,8 +560,6 @@ async def test_the_app_lives_from_the_first_call_to_the_end_of_the_process(
     assert told == []
     for _ in range(2):
         await asyncio.to_thread(task, NOTHING.to_json())
-    from celery import signals
-
     await asyncio.to_thread(signals.worker_process_shutdown.send, None)
     assert told == ["lifespan.startup", "note", "note", "lifespan.shutdown"]
 
