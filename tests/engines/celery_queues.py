@@ -9,7 +9,7 @@ LEVELS = 25
 
 def drop_queues(engine: CeleryEngine) -> None:
     """Deletes all that an engine may have declared."""
-    (name,) = engine.app.amqp.queues.consume_from
+    *_, name = engine.app.amqp.queues.consume_from  # last, behind those of an app of your own
     with engine.app.connection_for_write() as connection:
         channel = connection.channel()
         if connection.transport.driver_type == "redis":

@@ -116,11 +116,14 @@ class Consuming:
                 self._log.say_each_minute(
                     logging.WARNING, "engine.connection_lost", error=str(error) or repr(error)
                 )
-                self._stopping.wait(pause)
+                if self._stopping.wait(pause):
+                    self._wait_out()
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     def _consumer(self, connection: Any) -> Any:
-        connection.ensure_connection(max_retries=1, interval_start=0)
+        connection.ensure_connection(
+            max_retries=1, interval_start=0, reraise_as_library_errors=False
+        )
         return Consumer(
             connection.channel(),
             [self._queue],
@@ -143,6 +146,12 @@ class Consuming:
                 pass
         if not self._cut.is_set():
             self._acknowledge(connection)
+
+    def _wait_out(self) -> None:
+        """Until what is under way is over, where there is no connection to acknowledge it on."""
+        while not self._finished():
+            self._acknowledge(None)
+            self._cut.wait(BUSY)
 
     def _finished(self) -> bool:
         return self._cut.is_set() or (self._stopping.is_set() and not self._taken)

@@ -196,14 +196,14 @@ class CeleryEngine:
     async def _see_to(self, envelope: Envelope) -> bool:
         """Runs a call, and has the broker take in what follows. Returns whether it is over here."""
         assert self._run is not None, "who makes runs binds it first"
-        following = await self._run(envelope)
-        if following is not None:
-            try:
+        try:
+            following = await self._run(envelope)
+            if following is not None:
                 await self.enqueue([following])
-            except EngineError as error:
-                self._log.say_each_minute(logging.ERROR, "engine.error", error=str(error))
-                await asyncio.sleep(BROKER_PAUSE)
-                return False
+        except Exception as error:  # whatever it is: its message is not acknowledged
+            self._log.say_each_minute(logging.ERROR, "engine.error", error=str(error))
+            await asyncio.sleep(BROKER_PAUSE)
+            return False
         return True
 
     def _deliver(self, body: Any) -> None:

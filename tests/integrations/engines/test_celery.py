@@ -315,9 +315,12 @@ async def test_a_connection_that_was_closed_is_replaced(url: Callable[[], str], 
 
 
 async def test_a_wrong_password_is_said(engine: CeleryEngine) -> None:
+    """Where calls are made, and where they are taken out: waiting does not help."""
     wrong = new_engine("amqp://guest:wrong@127.0.0.1:5672//", timeout=2)
     with pytest.raises(EngineError, match="user, password and virtual host"):
         await wrong.enqueue([NOTHING])
+    with pytest.raises(EngineError, match="take calls out.*user, password and virtual host"):
+        await wrong.serve(concurrency=1, stop=asyncio.Event().wait())
 
 
 async def test_a_queue_that_is_another_is_said(engine: CeleryEngine) -> None:
@@ -445,6 +448,34 @@ async def test_it_waits_for_a_broker_that_is_down_and_can_be_stopped(caplog: Any
     binding(down)
     async with serving(down):
         await until(lambda: "engine.connection_lost" in caplog.text)
+
+
+async def test_it_stops_while_the_broker_is_away_when_what_is_under_way_is_over(
+    engine: CeleryEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message could not be acknowledged, so it comes again."""
+    monkeypatch.setattr("afterwork_integrations.celery._consumer.FIRST_PAUSE", 60)
+    (name,) = engine.app.amqp.queues.consume_from
+    begun, stop, go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def run(envelope: Envelope) -> None:
+        begun.set()
+        await go.wait()
+
+    await engine.enqueue([NOTHING])
+    with Proxy(rabbitmq_url(), 5672) as proxy:
+        near = CeleryEngine(proxy.url, name)
+        near.bind(run)
+        serving = asyncio.create_task(near.serve(concurrency=1, stop=stop.wait()))
+        await begun.wait()
+        proxy.cut()
+        await until(lambda: waiting(engine) == 1)
+        stop.set()
+        await asyncio.sleep(0.1)
+        assert not serving.done()
+        go.set()
+        await asyncio.wait_for(serving, 10)
+    assert waiting(engine) == 1
 
 
 async def test_what_it_took_and_did_not_begin_goes_back(
