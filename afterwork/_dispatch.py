@@ -66,6 +66,7 @@ class Dispatch:
         self._keeper = new_keeper(settings.lease / RENEWALS_PER_LEASE)
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
+        self._host_name: str | None = None
         self._engine: Engine | None = None
         self._journal: Journal | None = None
         pipeline.ticket_for = CallbackTicket(self).give_to
@@ -90,9 +91,12 @@ class Dispatch:
     def worker(self) -> str:
         """This process, for people: host and pid. A forked one has another."""
         import os
-        import socket
 
-        return f"{socket.gethostname()}:{os.getpid()}"
+        if self._host_name is None:
+            import socket
+
+            self._host_name = socket.gethostname()
+        return f"{self._host_name}:{os.getpid()}"
 
     # -- the store
 
