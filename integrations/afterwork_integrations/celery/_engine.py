@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 HEARTBEAT = 30
 START_AGAIN = 5.0
 """Seconds after which a call is tried again where the app did not start in a worker process."""
+GREEN_POOLS = ("gevent", "eventlet")
+"""They put greenlets in the place of threads, in which an event loop does not run."""
 BROKER_PAUSE = 1.0
 """Seconds before a message goes back whose next attempt the broker did not take."""
 
@@ -61,9 +63,10 @@ class CeleryEngine:
     `grace`
         Seconds that calls under way get when a worker's process ends; default 25.
 
-    Workers are Celery's own, with any pool but `gevent` and `eventlet`: `celery -A main:celery
-    worker`, where `celery = engine.worker(work)`. With RabbitMQ `afterwork worker` does it too, in
-    one process with an event loop.
+    Workers are Celery's own, `celery -A main:celery worker`, where `celery = engine.worker(work)`,
+    with the pool `prefork` or `threads`. `solo` sends no heartbeats while a job runs: not for jobs
+    of more than a minute. `gevent` and `eventlet` are refused. With RabbitMQ `afterwork worker`
+    does it too, in one process with an event loop.
 
     The Celery task is acknowledged when its call is over and never retried by Celery. With RabbitMQ
     a call comes back at once when its worker's connection ends, and waits for its time in the
@@ -256,6 +259,8 @@ class CeleryEngine:
                 "this worker does not know the jobs. In the module that `celery -A` names, write: "
                 "celery = engine.worker(work)"
             )
+        if any(pool in str(sender.pool_cls) for pool in GREEN_POOLS):
+            problem = "an event loop does not run in that pool. Take --pool prefork or threads"
         try:
             _settings.force(self.app)
         except InvalidOptionError as error:

@@ -666,9 +666,9 @@ async def test_a_fork_has_a_loop_of_its_own(
 # -- when a worker of Celery's starts
 
 
-def start(engine: CeleryEngine, app: Any = None) -> None:
+def start(engine: CeleryEngine, app: Any = None, pool: str = "prefork") -> None:
     """What Celery tells at the start of a worker."""
-    engine._check_worker(SimpleNamespace(app=app or engine.app))
+    engine._check_worker(SimpleNamespace(app=app or engine.app, pool_cls=pool))
 
 
 def test_a_worker_that_knows_no_jobs_does_not_start() -> None:
@@ -686,6 +686,14 @@ def test_a_worker_looks_at_settings_that_were_made_later() -> None:
     engine.app.conf.worker_prefetch_multiplier = 8
     with pytest.raises(SystemExit, match="prefetch_multiplier must be 1"):
         start(engine)
+
+
+@pytest.mark.parametrize("pool", ["gevent", "celery.concurrency.eventlet:TaskPool"])
+def test_a_worker_without_real_threads_does_not_start(pool: str) -> None:
+    engine = CeleryEngine("amqp://")
+    engine.worker(Afterwork(engine=engine, store=MemoryStore()))
+    with pytest.raises(SystemExit, match="an event loop does not run in that pool"):
+        start(engine, pool=pool)
 
 
 def test_a_worker_is_for_the_work_of_its_engine() -> None:
