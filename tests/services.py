@@ -120,6 +120,19 @@ def postgresql_store(url: str) -> PostgreSQLStore:
     return PostgreSQLStore.from_url(url)
 
 
+@cache
+def rabbitmq_url() -> str:
+    """A RabbitMQ server in which tests may make queues. It is not started here: that takes
+    longer than a test may."""
+    if named := os.environ.get("RABBITMQ_URL"):
+        return named
+    try:
+        socket.create_connection(("127.0.0.1", 5672), 2).close()
+    except OSError:
+        pytest.skip("there is no RabbitMQ: set RABBITMQ_URL, or start rabbitmq-server")
+    return "amqp://guest:guest@127.0.0.1:5672/"
+
+
 class Proxy:
     """A port that leads to a server until the line is cut, or goes dead without anybody being told.
     For a `with`."""
