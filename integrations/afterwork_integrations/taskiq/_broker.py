@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from afterwork.errors import InvalidOptionError
 
+from .._urls import without_password
+
 try:
     from aio_pika import ExchangeType, connect_robust
     from taskiq import SimpleRetryMiddleware, SmartRetryMiddleware
@@ -50,7 +52,10 @@ ONE_QUEUE = "Or give the URL instead of a broker: then all of this is set."
 
 
 def make(url: str, queue: str, timeout: float) -> AioPikaBroker:
-    """A broker with everything as it has to be."""
+    """A broker with everything as it has to be. Raises `InvalidOptionError` for another URL."""
+    if url.partition(":")[0] not in ("amqp", "amqps"):
+        expected = "the URL of a RabbitMQ, such as amqp://user:password@host:5672/"
+        raise InvalidOptionError("broker", expected, without_password(url))
     return AioPikaBroker(
         url,
         exchange=Exchange(name=queue, type=ExchangeType.DIRECT),
@@ -88,7 +93,9 @@ def check(broker: Any) -> AioPikaBroker:
 
 def _check_queue(queue: Queue) -> None:
     if not queue.durable or queue.auto_delete or queue.exclusive or not queue.declare:
-        expected = "a broker whose queue is declared, durable, and neither auto_delete nor exclusive"
+        expected = (
+            "a broker whose queue is declared, durable, and neither auto_delete nor exclusive"
+        )
         raise _refused(expected, queue)
     if queue.type is QueueType.STREAM:
         raise _refused("a broker with a quorum or classic queue (a stream forgets nothing)", queue)
@@ -120,11 +127,11 @@ def heartbeat(broker: AioPikaBroker) -> float:
 
 async def open_reader(broker: AioPikaBroker) -> None:
     """The worker's half of a broker that was started without it."""
-    broker.read_conn = await connect_robust(broker.url, **broker._conn_kwargs)
-    broker.read_channel = await broker.read_conn.channel()
+    connection = await connect_robust(broker.url, **broker._conn_kwargs)
+    broker.read_conn, broker.read_channel = connection, await connection.channel()
 
 
-def _unless_in(url: str, **values: int) -> dict[str, int]:
+def _unless_in(url: str, **values: Any) -> dict[str, Any]:
     given = _query(url)
     return {name: value for name, value in values.items() if name not in given}
 

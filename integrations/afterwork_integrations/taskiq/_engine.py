@@ -1,11 +1,11 @@
-"""The engine on Taskiq: envelopes go in as messages, and a receiver in the running loop runs them."""
+"""The engine on Taskiq: envelopes go in as messages, and a receiver in this loop runs them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from afterwork.engines import Capabilities, Envelope
 from afterwork.errors import EngineError, InvalidOptionError, PayloadError, UnsupportedError
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from taskiq_aio_pika import AioPikaBroker
 
-LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError, asyncio.TimeoutError)
-"""What a connection that is no more raises. `OSError` has ConnectionError in it."""
+LOST = (AMQPError, ChannelInvalidStateError, OSError)
+"""What a connection that is no more raises. `TimeoutError` is an `OSError`."""
 HOPELESS = (AuthenticationError, ProbableAuthenticationError, ChannelPreconditionFailed)
 MOST_BYTES = 7 * 2**20
 """RabbitMQ 4 takes messages of up to 16 MiB, and Taskiq's JSON may double an envelope."""
@@ -136,6 +136,7 @@ class TaskiqEngine:
             problem = f"no answer within {self._timeout:g} s"
             raise EngineError(self.name, doing, problem, REACH) from error
         except LOST as error:
+            self._sender.drop()  # also where a queue was deleted: it is declared again then
             raise self._error(doing, error) from error
         return [each.id for each in envelopes]
 
@@ -240,11 +241,11 @@ def _hint(error: BaseException) -> str:
         return "The queue is there with other settings: choose another name, or delete it."
     if isinstance(error, HOPELESS):
         return "Check user, password and virtual host."
-    return REACH if isinstance(error, OSError | TimeoutError) else ""
+    return REACH if isinstance(error, OSError) else ""
 
 
 def _task_of(engine: TaskiqEngine) -> Any:
-    async def afterwork(text: str, context: Context = TaskiqDepends()) -> None:
+    async def afterwork(text: str, context: Annotated[Context, TaskiqDepends()]) -> None:
         await engine.deliver(text, context)
 
     return afterwork

@@ -10,6 +10,7 @@ try:
     from taskiq import AckableMessage
     from taskiq.acks import AcknowledgeType
     from taskiq.receiver import Receiver
+    from taskiq.utils import maybe_awaitable
 except ImportError as error:
     raise ImportError(
         "afterwork_integrations.taskiq needs Taskiq and its RabbitMQ broker: "
@@ -53,7 +54,7 @@ class Worker(Receiver):
             return
         self._log.say(logging.ERROR, "engine.bad_message", problem=problem, bytes=len(data))
         if isinstance(message, AckableMessage):
-            await message.ack()
+            await maybe_awaitable(message.ack())
 
     async def cut(self) -> None:
         """Ends what runs, without acknowledging it."""
