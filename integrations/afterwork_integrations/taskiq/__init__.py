@@ -17,6 +17,7 @@ Needs `pip install 'afterwork[taskiq]'`, and RabbitMQ 3.10 or newer.
 
 from __future__ import annotations
 
+from . import _broker as _broker  # first: it says what to install
 from ._engine import TaskiqEngine
 
 __all__ = ["TaskiqEngine"]

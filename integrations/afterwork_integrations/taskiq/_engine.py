@@ -7,6 +7,15 @@ import logging
 import time
 from typing import TYPE_CHECKING, Annotated, Any
 
+from aio_pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelInvalidStateError,
+    ChannelPreconditionFailed,
+    ProbableAuthenticationError,
+)
+from taskiq import Context, TaskiqDepends
+
 from afterwork.engines import Capabilities, Envelope
 from afterwork.errors import EngineError, InvalidOptionError, PayloadError, UnsupportedError
 
@@ -15,21 +24,6 @@ from .._urls import without_password
 from . import _broker
 from ._sender import DELAYS, Sender
 from ._worker import Worker
-
-try:
-    from aio_pika.exceptions import (
-        AMQPError,
-        AuthenticationError,
-        ChannelInvalidStateError,
-        ChannelPreconditionFailed,
-        ProbableAuthenticationError,
-    )
-    from taskiq import Context, TaskiqDepends
-except ImportError as error:
-    raise ImportError(
-        "afterwork_integrations.taskiq needs Taskiq and its RabbitMQ broker: "
-        "pip install 'afterwork[taskiq]'"
-    ) from error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -43,8 +37,6 @@ MOST_BYTES = 7 * 2**20
 """RabbitMQ 4 takes messages of up to 16 MiB, and Taskiq's JSON may double an envelope."""
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-CALM_SECONDS = 60.0
-"""After a connection that lasted so long, the next is tried soon."""
 
 
 class TaskiqEngine:
@@ -153,10 +145,9 @@ class TaskiqEngine:
                     raise self._error("take calls out", error) from error
                 except Exception as error:  # of Taskiq, aio-pika, or several at once
                     self._say("engine.lost", error)
-                if time.monotonic() - since > CALM_SECONDS:
-                    pause = FIRST_PAUSE_SECONDS
+                calm = time.monotonic() - since > LONGEST_PAUSE_SECONDS
+                pause = FIRST_PAUSE_SECONDS if calm else min(2 * pause, LONGEST_PAUSE_SECONDS)
                 await _wait(finish, pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
         finally:
             stopping.cancel()
 

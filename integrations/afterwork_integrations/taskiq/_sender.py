@@ -12,18 +12,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ._broker import TASK, open_reader, queue_of
+from aio_pika import DeliveryMode, Message
+from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+from taskiq import TaskiqMessage
+from taskiq.utils import maybe_awaitable
 
-try:
-    from aio_pika import DeliveryMode, Message
-    from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
-    from taskiq import TaskiqMessage
-    from taskiq.utils import maybe_awaitable
-except ImportError as error:
-    raise ImportError(
-        "afterwork_integrations.taskiq needs Taskiq and its RabbitMQ broker: "
-        "pip install 'afterwork[taskiq]'"
-    ) from error
+from ._broker import TASK, open_reader, queue_of
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection

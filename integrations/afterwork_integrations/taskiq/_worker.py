@@ -6,16 +6,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-try:
-    from taskiq import AckableMessage
-    from taskiq.acks import AcknowledgeType
-    from taskiq.receiver import Receiver
-    from taskiq.utils import maybe_awaitable
-except ImportError as error:
-    raise ImportError(
-        "afterwork_integrations.taskiq needs Taskiq and its RabbitMQ broker: "
-        "pip install 'afterwork[taskiq]'"
-    ) from error
+from taskiq import AckableMessage
+from taskiq.acks import AcknowledgeType
+from taskiq.receiver import Receiver
+from taskiq.utils import maybe_awaitable
 
 if TYPE_CHECKING:
     from taskiq_aio_pika import AioPikaBroker
@@ -43,18 +37,18 @@ class Worker(Receiver):
         assert task is not None, "Taskiq runs it as one"
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        data = message.data if isinstance(message, AckableMessage) else message
+        assert isinstance(message, AckableMessage), "those of RabbitMQ all are"
         try:
-            name = self.broker.formatter.loads(message=data).task_name
+            name = self.broker.formatter.loads(message=message.data).task_name
             problem = None if self.broker.find_task(name) else "a task that is not known here"
         except Exception as error:  # whatever the serializer raises
             problem = f"no message of Taskiq's ({type(error).__name__})"
         if problem is None:
             await super().callback(message, raise_err)
             return
-        self._log.say(logging.ERROR, "engine.bad_message", problem=problem, bytes=len(data))
-        if isinstance(message, AckableMessage):
-            await maybe_awaitable(message.ack())
+        size = len(message.data)
+        self._log.say(logging.ERROR, "engine.bad_message", problem=problem, bytes=size)
+        await maybe_awaitable(message.ack())
 
     async def cut(self) -> None:
         """Ends what runs, without acknowledging it."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aio_pika
 import pytest
-from afterwork_integrations.taskiq import TaskiqEngine
+from afterwork_integrations.taskiq import TaskiqEngine, _engine, _sender
 from taskiq import InMemoryBroker, SimpleRetryMiddleware, SmartRetryMiddleware, TaskiqMiddleware
 from taskiq import TaskiqMessage as Message
 from taskiq.api import run_receiver_task
@@ -129,7 +131,7 @@ async def test_a_message_is_persistent_and_its_queue_durable(queue: str) -> None
             assert json.loads(message.body)["args"] == [envelope().to_json()]
             await message.ack()
         async with channel() as here:  # other settings would be refused
-            arguments = {
+            arguments: dict[str, Any] = {
                 "x-queue-type": "quorum",
                 "x-delivery-limit": 1_000_000,
                 "x-dead-letter-exchange": "",
@@ -187,7 +189,10 @@ async def test_a_server_that_is_down_is_an_error_soon(unused_tcp_port: int) -> N
     await engine.close()
 
 
-async def test_a_server_that_does_not_answer_is_an_error_in_time(queue: str) -> None:
+async def test_a_server_that_does_not_answer_is_an_error_in_time(
+    queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_sender, "CLOSE_SECONDS", 0.1)
     with Proxy(rabbitmq_url(), 5672) as proxy:
         async with opened(TaskiqEngine(proxy.url, queue=queue, timeout=0.5)) as engine:
             await engine.enqueue([envelope()])
@@ -226,12 +231,23 @@ async def test_a_queue_that_is_there_with_other_settings_is_an_error(queue: str)
             await engine.enqueue([envelope()])
 
 
-async def test_a_worker_waits_for_a_server_that_is_down(
-    unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+async def test_a_worker_tries_until_the_server_is_there(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = TaskiqEngine(f"amqp://user:secret@127.0.0.1:{unused_tcp_port}/")
-    async with opened(engine), serving(engine):
-        await until(lambda: "engine.lost" in caplog.text)
+    """And says so once a minute."""
+    monkeypatch.setattr(_engine, "FIRST_PAUSE_SECONDS", 0.01)
+    tries: list[object] = []
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(writer.get_extra_info("peername"))
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        engine = TaskiqEngine(f"amqp://user:secret@127.0.0.1:{port}/")
+        async with opened(engine), serving(engine):
+            await until(lambda: len(tries) >= 3)
+    assert caplog.text.count("engine.lost") == 1
     assert "secret" not in caplog.text
 
 
@@ -315,20 +331,19 @@ async def test_what_follows_is_kept_before_a_message_is_let_go(
         assert "engine.lost" in caplog.text
 
 
+def message(task: str, argument: str) -> bytes:
+    fields = {"task_id": "1", "task_name": task, "labels": {}, "args": [argument], "kwargs": {}}
+    return json.dumps(fields).encode()
+
+
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
         (b"\xffa secret", "no message of Taskiq's"),
-        (
-            b'{"task_id": "1", "task_name": "os:system", "labels": {}, "args": [], "kwargs": {}}',
-            "not known here",
-        ),
-        (
-            b'{"task_id": "1", "task_name": "afterwork", "labels": {"ack_type": "manual"}, '
-            b'"args": ["a secret"], "kwargs": {}}',
-            "the envelope must be JSON",
-        ),
+        (message("os:system", "a secret"), "not known here"),
+        (message("afterwork", "a secret"), "the envelope must be JSON"),
     ],
+    ids=["no message", "another task", "no envelope"],
 )
 async def test_what_is_no_call_is_said_once_and_not_shown(
     queue: str, body: bytes, problem: str, caplog: pytest.LogCaptureFixture
@@ -352,22 +367,21 @@ async def test_what_is_no_call_is_said_once_and_not_shown(
 
 def test_each_loop_has_connections_of_its_own() -> None:
     queue = new_queue()
-    engine = TaskiqEngine(rabbitmq_url(), queue=queue)
-
-    async def use(number: int) -> None:
-        await engine.enqueue([envelope(number)])
-
-    asyncio.run(use(1))
-    asyncio.run(use(2))
-
-    async def see() -> None:
-        await engine.close()  # there is nothing of this loop's
-        await use(3)
-        await until_ready(queue, 3)
-        await engine.close()
-        await forget(queue)
-
-    asyncio.run(see())
+    broker = mine(queue)
+    engine = TaskiqEngine(broker)
+    with asyncio.Runner() as first:
+        first.run(engine.enqueue([envelope(1)]))
+        connection = broker.write_conn
+        assert connection is not None
+        with asyncio.Runner() as second:
+            second.run(engine.close())  # what is another loop's is left alone
+            assert broker.write_conn is connection
+            second.run(engine.enqueue([envelope(2)]))
+            assert broker.write_conn is not connection
+            second.run(until_ready(queue, 2))
+            second.run(engine.close())
+            second.run(forget(queue))
+        first.run(connection.close())
 
 
 # -- a broker of the user's
@@ -532,3 +546,10 @@ def test_its_name_has_no_password() -> None:
     assert engine.name == "taskiq on amqp://127.0.0.1:5672/shop"
     assert repr(engine) == "TaskiqEngine('amqp://127.0.0.1:5672/shop', queue='q')"
 
+
+def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "taskiq_aio_pika", None)
+    for name in [name for name in sys.modules if name.startswith("afterwork_integrations.taskiq")]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImportError, match=r"pip install 'afterwork\[taskiq\]'"):
+        importlib.import_module("afterwork_integrations.taskiq")
