@@ -19,7 +19,7 @@ from ._around import surround
 from ._clock import SYSTEM_CLOCK
 from ._closing import cut
 from ._current import current_work
-from ._detect import detect
+from ._detect import chosen, detect
 from ._hosts import PlainHost
 from ._limit import Limit
 from ._loop import current_loop
@@ -59,7 +59,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
         self.settings = settings
-        self.host: Host = detect() if settings.host is None else settings.host
+        self.host: Host = detect() if settings.host is None else chosen(settings.host)
         self.clock = clock
         self.queues: dict[Queue, None] = {}
         self.ends: float | None = None
