@@ -49,6 +49,7 @@ class Lifespan:
                 self.running = None if loop is None else loop.token
                 guard.arm()
                 self._start_scheduler(loop)
+                self._start_worker(loop)
             await send(message)
 
         try:
@@ -75,6 +76,13 @@ class Lifespan:
         scheduler = self.pipeline.scheduler
         if loop is not None and scheduler is not None:
             scheduler.start(loop)
+
+    def _start_worker(self, loop: Loop | None) -> None:
+        dispatch = self.pipeline.dispatch
+        if loop is not None and dispatch is not None:
+            from ._serving import embed
+
+            embed(dispatch, loop)
 
     async def _drain(self) -> None:
         loop = current_loop()

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ._hosts import Host
     from ._loop import Loop, Signal, Timer
     from ._scheduler import Scheduler
+    from ._serving import Worker
     from ._settings import Settings
     from ._ticket import Ticket
     from ._work import Work
@@ -84,6 +85,10 @@ class Pipeline:
         """Set by the dispatch itself, where the app has jobs or a store."""
         self.scheduler: Scheduler | None = None
         """Set where the app has jobs with a schedule; the lifespan starts and stops it."""
+        self.worker: Worker | None = None
+        """While one runs in this process."""
+        self.may_embed = True
+        """Whether the lifespan may start one: a command that runs the app decides itself."""
         PIPELINES.add(self)
 
     @property

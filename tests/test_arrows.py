@@ -66,7 +66,7 @@ LADDER = [
     {"_hold", "_deliveries", "_journal"},
     {"_pipeline"},
     {"_dispatch"},
-    {"_due", "_callers", "_housekeeping", "_once", "_serve", "_status"},
+    {"_due", "_callers", "_housekeeping", "_once", "_serve", "_serving", "_status"},
     {"_health", "_arguments", "_answers"},
     {"_gate", "_request_body", "_run_page", "engines"},
     {"_scheduler"},
