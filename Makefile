@@ -12,7 +12,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Real servers as subprocesses.
-SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/hosts/test_aws_lambda.py \
+SLOW := tests/engines tests/servers tests/frameworks tests/triggers tests/schedules tests/hosts/test_aws_lambda.py \
 	tests/hosts/test_cloud_run.py tests/hosts/test_cloud_functions.py tests/hosts/test_recipes.py
 BENCH_STAMP := $(VENV)/.installed-bench
 
