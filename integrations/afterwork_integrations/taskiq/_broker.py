@@ -125,6 +125,15 @@ def heartbeat(broker: AioPikaBroker) -> float:
     return DEFAULT_HEARTBEAT_SECONDS if asked is None else float(asked)
 
 
+async def open_writer(broker: AioPikaBroker) -> None:
+    """The sending half of a broker that was started before, and what it sends to."""
+    connection = await connect_robust(broker.url, **broker._conn_kwargs)
+    channel = await connection.channel()
+    broker.write_conn, broker.write_channel = connection, channel
+    await broker._declare_exchanges()
+    await broker._declare_queues(channel)
+
+
 async def open_reader(broker: AioPikaBroker) -> None:
     """The worker's half of a broker that was started without it."""
     connection = await connect_robust(broker.url, **broker._conn_kwargs)

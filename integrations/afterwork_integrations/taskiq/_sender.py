@@ -17,7 +17,7 @@ from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
 from taskiq import TaskiqMessage
 from taskiq.utils import maybe_awaitable
 
-from ._broker import TASK, open_reader, queue_of
+from ._broker import TASK, open_reader, open_writer, queue_of
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection
@@ -35,6 +35,7 @@ class Sender:
     def __init__(self, broker: AioPikaBroker) -> None:
         self._broker = broker
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = False
         self._opening = asyncio.Lock()
         self._channel: AbstractChannel | None = None
         self._delays: set[float] = set()
@@ -95,6 +96,7 @@ class Sender:
         if here and self._channel is not None and broker.write_conn is not None:
             self._channel = None
             connection, broker.write_conn, broker.write_channel = broker.write_conn, None, None
+            self._started = False
             await broker.shutdown()
             await self._end(connection)
         await asyncio.gather(*self._ending)
@@ -112,7 +114,7 @@ class Sender:
             if self._loop is not None:  # what belongs to another loop cannot be used or closed here
                 self._broker.write_conn = self._channel = None
                 self._ending.clear()
-            self._loop, self._opening = loop, asyncio.Lock()
+            self._loop, self._opening, self._started = loop, asyncio.Lock(), False
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 self._channel = None
@@ -123,11 +125,13 @@ class Sender:
     async def _connect(self) -> AbstractChannel:
         broker = self._broker
         if broker.write_conn is None or broker.write_conn.is_closed:
+            start = open_writer(broker) if self._started else broker.startup()
             try:
-                await broker.startup()
+                await start
             except BaseException:
                 self.drop()
                 raise
+            self._started = True
         assert broker.write_conn is not None, "it has started"
         return await broker.write_conn.channel(on_return_raises=True)
 

@@ -553,3 +553,53 @@ def test_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(ImportError, match=r"pip install 'afterwork\[taskiq\]'"):
         importlib.import_module("afterwork_integrations.taskiq")
+
+
+async def test_a_worker_goes_on_after_the_server_closed_its_channel(queue: str) -> None:
+    """As it does for a call that runs longer than its `consumer_timeout`."""
+    broker = mine(queue)
+    async with opened(TaskiqEngine(broker)) as engine:
+        seen = Seen()
+        go = asyncio.Event()
+
+        async def run(envelope: Envelope) -> None:
+            await seen(envelope)
+            await go.wait()
+
+        engine.bind(run)
+        await engine.enqueue([envelope(1)])
+        async with serving(engine):
+            await until(lambda: seen.ids == ["id-1"])
+            assert broker.read_channel is not None
+            reading = await broker.read_channel.get_underlay_channel()
+            await reading.basic_ack(4711)  # there is none: the server closes the channel
+            await until(lambda: seen.ids == ["id-1", "id-1"])
+            go.set()
+            await engine.enqueue([envelope(2)])
+            await until(lambda: "id-2" in seen.ids)
+            await until_ready(queue, 0)
+
+
+async def test_a_worker_goes_on_after_its_queue_was_deleted(queue: str) -> None:
+    """What was in it is gone; what comes after is not."""
+    async with opened(TaskiqEngine(rabbitmq_url(), queue=queue)) as engine:
+        seen = Seen()
+        engine.bind(seen)
+        await engine.enqueue([envelope(1)])
+        async with serving(engine):
+            await until(lambda: seen.ids == ["id-1"])
+            async with channel() as here:
+                await here.queue_delete(queue)
+            await until_there(queue)  # the worker makes it again
+            await engine.enqueue([envelope(2)])
+            await until(lambda: "id-2" in seen.ids)
+
+
+async def until_there(queue: str) -> None:
+    start = time.monotonic()
+    while True:
+        try:
+            await waiting(queue)
+            return
+        except aio_pika.exceptions.ChannelNotFoundEntity:
+            assert time.monotonic() - start < PATIENCE
