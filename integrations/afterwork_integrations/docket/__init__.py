@@ -8,8 +8,8 @@ work = Afterwork(engine=DocketEngine("redis://localhost:6379/0"), store=...)
 
 Needs `pip install 'afterwork[docket]'`, and Redis 6.2 or newer, or Valkey.
 
-1. A worker renews the lease of what it runs. What a dead one had is taken over by any other, without
-   new calls having to come.
+1. A worker renews the lease of what it runs. What a dead one had is taken over by any other,
+   without new calls having to come.
 2. What is over leaves Redis: neither the stream nor its list of workers grows.
 3. Docket writes arguments with pickle, also the one text that is a call here. Whoever can write to
    that Redis can run code in the workers; it has to be one that only the app can reach.

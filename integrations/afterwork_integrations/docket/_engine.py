@@ -7,7 +7,7 @@ import logging
 import re
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from docket import CurrentExecution, Execution
 from docket.execution import Disposition, ExecutionState
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from docket import Docket
 
 SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+T = TypeVar("T")
 LOST = (RedisError, OSError)
 """What a connection that is no more raises. `TimeoutError` is an `OSError`."""
 MOST_BYTES = 64 * 2**20
@@ -50,9 +51,9 @@ class DocketEngine:
     `queue`
         Default `"afterwork"`: the name of the docket, and of all its keys in Redis.
     `lease`
-        Default 10.0: seconds, from 1 to 3600, after which what a worker had that does not answer any
-        more is another's. It is renewed four times in that time. A job that blocks its loop for so
-        long is delivered a second time; it is seen to be running and waits.
+        Default 10.0: seconds, from 1 to 3600, after which what a worker had that does not answer
+        any more is another's. It is renewed four times in that time. A job that blocks its loop for
+        so long is delivered a second time; it is seen to be running and waits.
     `timeout`
         Default 5.0: how many seconds handing calls over may take.
 
@@ -138,6 +139,10 @@ class DocketEngine:
                 raise self._error("take calls out", error) from error
             except LOST as error:
                 self._say("engine.lost", error)
+            except EngineError:
+                raise
+            except Exception as error:  # a bug: Docket's worker waits for a Redis that is away
+                raise self._error("take calls out", error) from error
             calm = time.monotonic() - since > LONGEST_PAUSE_SECONDS
             pause = FIRST_PAUSE_SECONDS if calm else min(2 * pause, LONGEST_PAUSE_SECONDS)
             await asyncio.wait({stopping}, timeout=pause)
@@ -167,19 +172,21 @@ class DocketEngine:
         for envelope, added in zip(envelopes, await docket.add_many(calls), strict=True):
             if added.schedule_exception is not None:
                 raise added.schedule_exception
-            first = envelope.id
-            if envelope.key is not None:
-                if added.disposition is Disposition.ALREADY_SCHEDULED:
-                    first = await _first(docket, added.key) or first
-                else:
-                    delay = max(0.0, (envelope.run_at or 0) - time.time())
-                    async with docket.redis() as redis:
-                        key, seconds = _name_key(docket, first), int(delay + NAME_SECONDS)
-                        await redis.set(key, added.key, ex=seconds)
-            ids.append(first)
+            if envelope.key is None:
+                ids.append(envelope.id)
+            elif added.disposition is Disposition.ALREADY_SCHEDULED:
+                first = await docket.get_execution(added.key)
+                # If it is over and forgotten by now, the key is free.
+                ids += await self._add(docket, [envelope]) if first is None else [_id(first)]
+            else:
+                ids.append(envelope.id)
+                delay = max(0.0, (envelope.run_at or 0) - time.time())
+                async with docket.redis() as redis:
+                    known = _name_key(docket, envelope.id)
+                    await redis.set(known, added.key, ex=int(delay + NAME_SECONDS))
         return ids
 
-    async def _ask(self, doing: str, call: Callable[[Docket], Awaitable[Any]]) -> Any:
+    async def _ask(self, doing: str, call: Callable[[Docket], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._timeout):
                 return await call(await self._line.docket())
@@ -215,6 +222,18 @@ class DocketEngine:
         following = await self._run(envelope)
         if following is not None:
             await self._hand_on(following, name)
+        elif name.startswith(KEYED):
+            await self._forget(envelope.id)
+
+    async def _forget(self, run_id: str) -> None:
+        async def delete(docket: Docket) -> None:
+            async with docket.redis() as redis:
+                await redis.delete(_name_key(docket, run_id))
+
+        try:
+            await self._ask("forget a name", delete)
+        except EngineError:
+            pass  # it ends by itself
 
     async def _hand_on(self, envelope: Envelope, name: str) -> None:
         """Puts what follows from a run in its place, under the same name. Until that is done the
@@ -237,7 +256,9 @@ class DocketEngine:
     # -- what is said
 
     def _error(self, doing: str, error: BaseException) -> EngineError:
-        hint = "Check user and password." if isinstance(error, AuthenticationError) else REACH
+        hint = REACH if isinstance(error, LOST) else ""
+        if isinstance(error, AuthenticationError):
+            hint = "Check user and password."
         return EngineError(self.name, doing, _problem(error), hint)
 
     def _say(self, event: str, error: BaseException) -> None:
@@ -269,10 +290,8 @@ def _moment(envelope: Envelope) -> datetime:
     return datetime.fromtimestamp(envelope.run_at or time.time(), UTC)
 
 
-async def _first(docket: Docket, name: str) -> str | None:
-    """The id of the call that has a name."""
-    found = await docket.get_execution(name)
-    return None if found is None else Envelope.from_json(found.args[0]).id
+def _id(execution: Execution) -> str:
+    return Envelope.from_json(execution.args[0]).id
 
 
 async def _find(docket: Docket, run_id: str) -> Execution | None:
@@ -282,7 +301,7 @@ async def _find(docket: Docket, run_id: str) -> Execution | None:
     async with docket.redis() as redis:
         name = await redis.get(_name_key(docket, run_id))
     found = None if name is None else await docket.get_execution(name.decode())
-    if found is None or Envelope.from_json(found.args[0]).id != run_id:
+    if found is None or _id(found) != run_id:
         return None  # its key is another's by now
     return found
 

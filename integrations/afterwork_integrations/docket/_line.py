@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 from afterwork.errors import EngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
 KEEP_SECONDS = 60
-"""How long Docket remembers a call that is over. It must be longer than a worker that lost its lease
-may go on: a key that is used again would be taken for the old call."""
+"""How long Docket remembers a call that is over. It must be longer than a worker that lost its
+lease may go on: a key that is used again would be taken for the old call."""
 GONE_SECONDS = 3600
 """A name of a worker that has asked for nothing for so long, and has nothing, is forgotten."""
 CLOSE_SECONDS = 5.0
@@ -31,7 +31,6 @@ class Line:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._docket: Docket | None = None
-        self._renamed: dict[str, None] = {}
 
     async def docket(self) -> Docket:
         """The docket, open. Raises what redis-py raises, and `EngineError` for a server that
@@ -119,7 +118,9 @@ async def drop_unreadable(docket: Docket, worker: str) -> list[int]:
         for message_id in await _pending(redis, docket, worker):
             for _, message in await client.xrange(docket.stream_key, message_id, message_id):
                 try:
-                    await Execution.from_message(docket, message, fallback_task=_nothing, sync=False)
+                    await Execution.from_message(
+                        docket, message, fallback_task=_nothing, sync=False
+                    )
                 except Exception:  # whatever unpickling raises
                     await client.xack(docket.stream_key, docket.worker_group_name, message_id)
                     await client.xdel(docket.stream_key, message_id)

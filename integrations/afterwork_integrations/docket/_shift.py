@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .._engine_log import EngineLog
     from ._line import Line
 
-CHECK_SECONDS = 0.05
+CHECK_SECONDS = 0.02
 """How often a worker looks for free places, and so what it waits between two full loads. Docket's
 own 0.25 makes ten calls of it 40 in a second."""
 SCHEDULE_SECONDS = 0.1
