@@ -22,7 +22,8 @@ import pytest
 
 from afterwork import SQLiteStore
 from tests.integrations.engines.rabbitmq import forget, new_queue
-from tests.services import rabbitmq_url
+from tests.integrations.engines.test_docket import forget as forget_docket
+from tests.services import rabbitmq_url, redis_url
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "integrations" / "recipes"
@@ -54,11 +55,12 @@ class Recipe:
         return words
 
 
-RABBITMQ = Recipe(
+TASKIQ = Recipe(
     "taskiq",
     lambda: {"RABBITMQ_URL": rabbitmq_url()},
     lambda queue: asyncio.run(forget(queue)),
 )
+DOCKET = Recipe("docket", lambda: {"REDIS_URL": redis_url()}, forget_docket)
 
 
 @contextmanager
@@ -114,7 +116,7 @@ def ordered(port: int, email: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("recipe", [RABBITMQ], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [DOCKET, TASKIQ], ids=lambda recipe: recipe.name)
 def test_what_a_recipe_accepts_is_done_whatever_is_killed(
     recipe: Recipe, tmp_path: Path, unused_tcp_port: int
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,23 @@ if TYPE_CHECKING:
 KEEP_SECONDS = 60
 """How long Docket remembers a call that is over. It must be longer than a worker that lost its
 lease may go on: a key that is used again would be taken for the old call."""
+MEMORY = "memory:"
+"""What the URL of Docket's stand-in for Redis begins with, which lacks some commands."""
 GONE_SECONDS = 3600
 """A name of a worker that has asked for nothing for so long, and has nothing, is forgotten."""
 CLOSE_SECONDS = 5.0
+FORGET = """
+for _, fields in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+    local worker = {}
+    for i = 1, #fields, 2 do worker[fields[i]] = fields[i + 1] end
+    local gone = worker.name == ARGV[2] or worker.idle > tonumber(ARGV[3])
+    if gone and worker.pending == 0 then
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], worker.name)
+    end
+end
+"""
+"""In one step: what a worker has pending would go with its name, and it may be given something at
+any moment."""
 
 
 class Line:
@@ -59,15 +74,15 @@ class Line:
 
 
 async def _leave(docket: Docket) -> None:
-    try:
+    with suppress(RedisError, OSError):  # TimeoutError is an OSError; it is gone then
         async with asyncio.timeout(CLOSE_SECONDS):
             await docket.__aexit__(None, None, None)
-    except (RedisError, OSError):  # TimeoutError is an OSError
-        pass  # it is gone
 
 
 async def _check(docket: Docket) -> None:
     """Raises `EngineError` for a server that forgets what it was told to keep when it is full."""
+    if docket.url.startswith(MEMORY):
+        return
     async with docket.redis() as redis:
         info: Any = await redis.info("memory")
     nodes = [info] if "maxmemory" in info else info.values()
@@ -80,8 +95,10 @@ async def _check(docket: Docket) -> None:
 
 
 async def give_back(docket: Docket, worker: str) -> None:
-    """Has another worker take over at once what this one did not end."""
+    """Has the next worker take over at once what this one did not end."""
     async with docket.redis() as redis:
+        if await redis.get(docket.redelivery_sweep_key) == worker.encode():
+            await redis.delete(docket.redelivery_sweep_key)  # or nobody else may look for a while
         if pending := await _pending(redis, docket, worker):
             await redis.xclaim(
                 docket.stream_key,
@@ -95,16 +112,13 @@ async def give_back(docket: Docket, worker: str) -> None:
 
 
 async def forget_workers(docket: Docket, worker: str) -> None:
-    """Takes this worker off the list of the stream, and others that are gone: if it has nothing
-    pending, since that would go with its name."""
+    """Takes this worker off the list of the stream, and others that are gone."""
+    if docket.url.startswith(MEMORY):
+        return
     async with docket.redis() as redis:
-        client: Any = redis
-        group = docket.worker_group_name
-        for each in await client.xinfo_consumers(docket.stream_key, group):
-            name = each["name"].decode()
-            gone = name == worker or each["idle"] > GONE_SECONDS * 1000
-            if gone and not each["pending"]:
-                await client.xgroup_delconsumer(docket.stream_key, group, name)
+        group, milliseconds = docket.worker_group_name, int(GONE_SECONDS * 1000)
+        script: Any = redis
+        await script.eval(FORGET, 1, docket.stream_key, group, worker, milliseconds)
 
 
 async def drop_unreadable(docket: Docket, worker: str) -> list[int]:

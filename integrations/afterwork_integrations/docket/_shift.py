@@ -8,7 +8,7 @@ import os
 import socket
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from docket import Worker
 from redis.exceptions import RedisError
@@ -16,17 +16,22 @@ from redis.exceptions import RedisError
 from ._line import drop_unreadable, forget_workers, give_back
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from docket import Docket
 
     from .._engine_log import EngineLog
     from ._line import Line
 
+T = TypeVar("T")
 CHECK_SECONDS = 0.02
 """How often a worker looks for free places, and so what it waits between two full loads. Docket's
 own 0.25 makes ten calls of it 40 in a second."""
 SCHEDULE_SECONDS = 0.1
 """How often calls whose time has come are looked for."""
 RECONNECT_SECONDS = 1.0
+CUT_SECONDS = 2.0
+"""How long a worker that is cut gets to end what it does with Redis."""
 
 
 class Shift:
@@ -53,14 +58,12 @@ class Shift:
         try:
             await asyncio.shield(turn)
         except asyncio.CancelledError:
-            self._cut()
-            await asyncio.wait({turn})
+            await self._cut(turn)
             await self._tidy(give_back(docket, self._name))
             raise
-        except RedisError:
-            raise
-        except Exception as error:  # Docket's worker ends where it cannot read a message
-            await self._tidy(self._drop(docket, error))
+        except Exception:  # Docket's worker ends where it cannot read a message
+            if not await self._tidy(self._drop(docket)):
+                raise
         await self._tidy(forget_workers(docket, self._name))
 
     async def _turn(self, docket: Docket, stopping: asyncio.Future[Any]) -> None:
@@ -79,29 +82,37 @@ class Shift:
             await asyncio.wait({self._running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         await self._running
 
-    def _cut(self) -> None:
-        if self._running is not None:
-            self._running.cancel()  # first: then Docket keeps what is cut, for another
+    async def _cut(self, turn: asyncio.Task[None]) -> None:
+        """Ends the turn, and once more where Docket waits for a Redis that does not answer."""
+        self._end()
+        done, _ = await asyncio.wait({turn}, timeout=CUT_SECONDS)
+        if not done:
+            turn.cancel()
+            self._end()
+            await asyncio.wait({turn}, timeout=CUT_SECONDS)
+
+    def _end(self) -> None:
+        assert self._running is not None, "a turn makes its first step before it can be cut"
+        self._running.cancel()  # first: then Docket keeps what is cut, for another
         for delivery in list(self._under_way):
             delivery.cancel()
 
-    async def _drop(self, docket: Docket, error: Exception) -> None:
+    async def _drop(self, docket: Docket) -> bool:
         dropped = await drop_unreadable(docket, self._name)
-        if not dropped:
-            raise error
         for size in dropped:
             problem = "no message of Docket's"
             self._log.say(logging.ERROR, "engine.bad_message", problem=problem, bytes=size)
         await give_back(docket, self._name)
+        return bool(dropped)
 
     async def _unknown(self, *args: Any, **kwargs: Any) -> None:
         problem = "a task that is not known here"
         self._log.say(logging.ERROR, "engine.bad_message", problem=problem)
 
-    async def _tidy(self, step: Any) -> None:
+    async def _tidy(self, step: Awaitable[T]) -> T | None:
         """What can be left undone: leases end by themselves."""
         try:
             async with asyncio.timeout(self._lease):
-                await step
+                return await step
         except (RedisError, OSError):
-            pass
+            return None
