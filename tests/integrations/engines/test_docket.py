@@ -18,7 +18,7 @@ import redis
 from afterwork_integrations.docket import DocketEngine, _engine, _line
 from docket import Docket
 
-from afterwork import Engine
+from afterwork import Engine, after
 from afterwork.engines import Envelope
 from afterwork.errors import EngineError, InvalidOptionError, UnsupportedError
 from tests.contracts.engine import EngineContract
@@ -52,6 +52,39 @@ class TestDocketEngine(EngineContract):
     async def drop(self, engine: Engine) -> None:
         await engine.close()
         forget(self.queue)
+
+    async def test_a_call_that_ends_long_after_the_stop_runs_once(self) -> None:
+        """Docket renews no lease while a worker ends, so another is given the call meanwhile."""
+        async with self.site() as site:
+            go = asyncio.Event()
+
+            @site.work.job(durable=True)
+            async def job() -> None:
+                site.seen.append("begun")
+                await go.wait()
+
+            run_id = await after.enqueue(job)
+            engine = site.engine
+            assert isinstance(engine, DocketEngine)
+            run = engine._run
+            assert run is not None
+            given: list[Envelope | None] = []
+
+            async def tell(envelope: Envelope) -> Envelope | None:
+                given.append(following := await run(envelope))
+                return following
+
+            another = DocketEngine(redis_url(), queue=self.queue, lease=1)
+            async with opened(another, tell) as other, site.serving() as worker:
+                await site.until(lambda: site.seen)
+                worker.stop.set()
+                async with serving(other):
+                    await site.until(lambda: given)
+                    go.set()
+                    await site.ended(run_id)
+            assert given[0] is not None, "it was seen to be running"
+            await site.nothing_else()
+            assert site.seen == ["begun", "the last"]
 
 
 async def put(queue: str, task: str, argument: object) -> None:
