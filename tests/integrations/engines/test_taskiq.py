@@ -534,7 +534,7 @@ def test_wrong_settings_are_refused() -> None:
         (AioPikaBroker(task_queues=[Queue()]), 120),
         (AioPikaBroker(task_queues=[Queue()], heartbeat=10), 20),
     ],
-    ids=str,
+    ids=["url", "4 s", "none", "a broker", "a broker with 10 s"],
 )
 def test_recovery_is_two_heartbeats(broker: Any, seconds: float | None) -> None:
     """A machine that is gone closes no connection."""
