@@ -48,6 +48,29 @@ class WorkerTests(EngineTests):
 
             assert most == 2
 
+    async def test_a_jobs_own_limit_holds(self) -> None:
+        """Where that is declared."""
+        async with self.site() as site:
+            if not site.can.limits:
+                return
+            running = most = 0
+
+            @site.work.job(durable=True, concurrency=1)
+            async def job(number: int) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0.02)
+                running -= 1
+                site.seen.append(number)
+
+            for number in range(3):
+                await after.enqueue(job, number)
+            async with site.serving(concurrency=3):
+                await site.until(lambda: len(site.seen) == 3)
+
+            assert most == 1
+
     async def test_a_higher_priority_goes_first(self) -> None:
         """Where that is declared; of equals, nothing is promised."""
         async with self.site() as site:
