@@ -6,11 +6,12 @@ import asyncio
 import logging
 import re
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from docket import CurrentExecution, Execution
-from docket.execution import Disposition, ExecutionState
+from docket.execution import Disposition
 from redis.exceptions import AuthenticationError, RedisError
 
 from afterwork.engines import Capabilities, Envelope
@@ -18,6 +19,7 @@ from afterwork.errors import EngineError, InvalidOptionError, PayloadError, Unsu
 
 from .._engine_log import EngineLog
 from .._urls import without_password
+from . import _names
 from ._line import Line
 from ._shift import CHECK_SECONDS, SCHEDULE_SECONDS, Shift
 
@@ -33,10 +35,6 @@ LOST = (RedisError, OSError)
 MOST_BYTES = 64 * 2**20
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-KEYED = "key:"
-"""What the names of calls with a key begin with; others are named by their id."""
-NAME_SECONDS = 7 * 86_400
-"""How long the name of a call with a key is known by its id, beside its delay."""
 REACH = "Check that Redis runs and can be reached from here."
 
 
@@ -148,15 +146,12 @@ class DocketEngine:
             await asyncio.wait({stopping}, timeout=pause)
 
     async def status(self, run_id: str) -> str | None:
-        found = await self._ask("say where a call stands", lambda docket: _find(docket, run_id))
-        if found is None:
-            return None
-        if found.state is ExecutionState.RUNNING:
-            return "running"
-        return "waiting" if found.state in WAITING else None
+        return await self._ask(
+            "say where a call stands", lambda docket: _names.status(docket, run_id)
+        )
 
     async def cancel(self, run_id: str) -> bool:
-        return await self._ask("take back a call", lambda docket: _cancel(docket, run_id))
+        return await self._ask("take back a call", lambda docket: _names.cancel(docket, run_id))
 
     async def close(self) -> None:
         await self._line.close()
@@ -165,7 +160,7 @@ class DocketEngine:
 
     async def _add(self, docket: Docket, envelopes: Sequence[Envelope]) -> list[str]:
         calls = [
-            docket.call("afterwork", when=_moment(each), key=_name(each))(each.to_json())
+            docket.call("afterwork", when=_moment(each), key=_names.name_of(each))(each.to_json())
             for each in envelopes
         ]
         ids = []
@@ -177,13 +172,13 @@ class DocketEngine:
             elif added.disposition is Disposition.ALREADY_SCHEDULED:
                 first = await docket.get_execution(added.key)
                 # If it is over and forgotten by now, the key is free.
-                ids += await self._add(docket, [envelope]) if first is None else [_id(first)]
+                ids += (
+                    await self._add(docket, [envelope]) if first is None else [_names.id_of(first)]
+                )
             else:
                 ids.append(envelope.id)
                 delay = max(0.0, (envelope.run_at or 0) - time.time())
-                async with docket.redis() as redis:
-                    known = _name_key(docket, envelope.id)
-                    await redis.set(known, added.key, ex=int(delay + NAME_SECONDS))
+                await _names.remember(docket, envelope.id, added.key, delay)
         return ids
 
     async def _ask(self, doing: str, call: Callable[[Docket], Awaitable[T]]) -> T:
@@ -222,18 +217,10 @@ class DocketEngine:
         following = await self._run(envelope)
         if following is not None:
             await self._hand_on(following, name)
-        elif name.startswith(KEYED):
-            await self._forget(envelope.id)
-
-    async def _forget(self, run_id: str) -> None:
-        async def delete(docket: Docket) -> None:
-            async with docket.redis() as redis:
-                await redis.delete(_name_key(docket, run_id))
-
-        try:
-            await self._ask("forget a name", delete)
-        except EngineError:
-            pass  # it ends by itself
+        elif name.startswith(_names.KEYED):
+            run_id = envelope.id
+            with suppress(EngineError):  # it ends by itself
+                await self._ask("forget it", lambda docket: _names.forget(docket, run_id))
 
     async def _hand_on(self, envelope: Envelope, name: str) -> None:
         """Puts what follows from a run in its place, under the same name. Until that is done the
@@ -265,9 +252,6 @@ class DocketEngine:
         self._log.say_each_minute(logging.ERROR, event, problem=_problem(error))
 
 
-WAITING = (ExecutionState.SCHEDULED, ExecutionState.QUEUED)
-
-
 def _task_of(engine: DocketEngine) -> Callable[..., Any]:
     async def afterwork(text: object, execution: Execution = CURRENT) -> None:
         await engine.deliver(text, execution.key)
@@ -278,49 +262,8 @@ def _task_of(engine: DocketEngine) -> Callable[..., Any]:
 CURRENT = CurrentExecution()
 
 
-def _name(envelope: Envelope) -> str:
-    return envelope.id if envelope.key is None else f"{KEYED}{envelope.job}:{envelope.key}"
-
-
-def _name_key(docket: Docket, run_id: str) -> str:
-    return docket.key(f"afterwork:{run_id}")
-
-
 def _moment(envelope: Envelope) -> datetime:
     return datetime.fromtimestamp(envelope.run_at or time.time(), UTC)
-
-
-def _id(execution: Execution) -> str:
-    return Envelope.from_json(execution.args[0]).id
-
-
-async def _find(docket: Docket, run_id: str) -> Execution | None:
-    found = await docket.get_execution(run_id)
-    if found is not None:
-        return found
-    async with docket.redis() as redis:
-        name = await redis.get(_name_key(docket, run_id))
-    found = None if name is None else await docket.get_execution(name.decode())
-    if found is None or _id(found) != run_id:
-        return None  # its key is another's by now
-    return found
-
-
-async def _cancel(docket: Docket, run_id: str) -> bool:
-    found = await _find(docket, run_id)
-    if found is None or found.state not in WAITING:
-        return False
-    await docket.cancel(found.key)
-    await found.sync()
-    if found.worker is None:
-        return True
-    # A worker began it in between. Marked as cancelled it would not come again if that one died.
-    async with docket.redis() as redis:
-        client: Any = redis
-        if found.state is ExecutionState.CANCELLED:
-            await client.hset(docket.runs_key(found.key), "state", ExecutionState.RUNNING.value)
-            await client.persist(docket.runs_key(found.key))
-    return False
 
 
 def _problem(error: BaseException) -> str:

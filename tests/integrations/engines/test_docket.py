@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import redis
-from afterwork_integrations.docket import DocketEngine, _engine, _line
+from afterwork_integrations.docket import DocketEngine, _engine, _line, _names
 from docket import Docket
 
 from afterwork import Engine, after
@@ -513,7 +513,7 @@ async def test_a_call_that_began_while_it_was_taken_back_goes_on(
             async def find(docket: Docket, run_id: str) -> Any:
                 return stale
 
-            monkeypatch.setattr(_engine, "_find", find)
+            monkeypatch.setattr(_names, "find", find)
             async with serving(engine):
                 await until(lambda: seen.ids)
                 assert not await engine.cancel("id-1")
@@ -537,7 +537,7 @@ async def test_a_call_that_ended_while_it_was_taken_back_is_over(
             async def find(docket: Docket, run_id: str) -> Any:
                 return stale
 
-            monkeypatch.setattr(_engine, "_find", find)
+            monkeypatch.setattr(_names, "find", find)
             async with serving(engine):
                 await until(lambda: client.hget(f"{queue}:runs:id-1", "state") == "completed")
             assert not await engine.cancel("id-1")
