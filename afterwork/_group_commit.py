@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 
+from . import _events
 from .errors import StoreError
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ class Write(Generic[T]):
         self.loop: Loop | None = None
         self.signal: Signal | None = None
         self.then: Callable[[Write[T]], object] | None = None
-        """Called in the writing thread once it is done or has failed. Must not raise."""
+        """Called in the writing thread once it is done or has failed."""
 
 
 class GroupCommit(Generic[T]):
@@ -60,6 +61,12 @@ class GroupCommit(Generic[T]):
         self._lock = threading.Lock()
         self._writes: SimpleQueue[Write[T]] | None = None
         self._thread: threading.Thread | None = None
+
+    def forked(self) -> None:
+        """Begins anew in a forked child: what was on its way is its parent's to write."""
+        self._lock = threading.Lock()
+        self._writes = None
+        self._thread = None
 
     async def write(self, call: Callable[[T], Any], loop: Loop) -> Any:
         """Calls `call` in a transaction with others, and returns what it returned once that is on
@@ -86,7 +93,6 @@ class GroupCommit(Generic[T]):
 
                 self._writes = SimpleQueue()
             self._writes.put(write)
-            # After a fork the thread is not there, although its object is.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="afterwork-journal")
                 self._thread.daemon = True
@@ -134,7 +140,10 @@ def _tell(batch: list[Write[Any]]) -> None:
     waiting: dict[Loop, list[Signal]] = {}
     for write in batch:
         if write.then is not None:
-            write.then(write)
+            try:
+                write.then(write)
+            except Exception as error:  # it must not cost the others their answer
+                _events.emit(_events.ERROR, "journal.failed", error)
         if write.loop is not None and write.signal is not None:
             waiting.setdefault(write.loop, []).append(write.signal)
     for loop, signals in waiting.items():

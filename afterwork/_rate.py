@@ -34,8 +34,3 @@ class Rate:
         if not (number.isascii() and number.isdigit()) or int(number) < 1 or not seconds:
             raise InvalidOptionError("rate", EXPECTED, text)
         return cls(int(number), float(seconds))
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two starts when they come evenly."""
-        return self.seconds / self.count

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 HIDDEN = "[hidden]"
 LONGEST_TEXT = 200
 _SECRET = re.compile(
-    r"pass(word|wd|phrase)|secret|token|api[_-]?key|authorization|credential|cookie|private[_-]?key"
-    r"|\bpin\b|cvv|card[_-]?number|signature",
+    r"pass(word|wd|phrase)|pwd|secret|token|api[_-]?key|authorization|credential|cookie"
+    r"|private[_-]?key|(?<![a-z])pin(?![a-z])|cvv|card[_-]?number|signature",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s/]+@")
 
 
 def redacted(value: Any, name: str = "") -> Any:
