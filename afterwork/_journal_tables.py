@@ -255,7 +255,8 @@ class JournalTables:
         return bool(
             self._change(
                 "UPDATE calls SET state = 'waiting', owner = NULL, attempt = ?6, "
-                "error = coalesce(?5, error), crashes = ?7, run_at_seconds = ?8, changed_at_seconds = ?9 "
+                "error = coalesce(?5, error), crashes = ?7, run_at_seconds = ?8, "
+                "changed_at_seconds = ?9 "
                 "WHERE namespace = ?1 AND id = ?2 AND owner = ?3 AND attempt = ?4 "
                 "AND state = 'running'",
                 *(envelope.id, owner, envelope.attempt, error, following.attempt),

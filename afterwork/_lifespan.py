@@ -48,7 +48,7 @@ class Lifespan:
                 loop = current_loop()
                 self.running = None if loop is None else loop.token
                 guard.arm()
-self._start_scheduler(loop)
+                self._start_scheduler(loop)
                 self._start_worker(loop)
             await send(message)
 

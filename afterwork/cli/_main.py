@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     *("_list", "_next", "_run", "_trigger", "_due", "_work", "_worker", "_runs", "_pause"),
-    *("_check", "_export", "_metrics", "_store"),
+    *("_dead", "_check", "_export", "_metrics", "_store"),
 )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from .. import _dead_letters
 from .._after import after, current_run
+from .._deliveries import UNKNOWN
 from .._engine import Capabilities
 from .._envelope import Envelope
 from .._ids import run_id as new_id
@@ -328,6 +329,7 @@ class CallTests(EngineTests):
         """Neither does a job that is not registered here."""
         async with self.site() as site:
             unknown = Envelope(id=new_id(), job="unknown", enqueued_at=1)
+            site.store.put(UNKNOWN + unknown.id, "1.0")  # it was first delivered long ago
             await site.engine.enqueue([unknown])
             for text in GARBAGE:
                 await self.put_garbage(site.engine, text)
