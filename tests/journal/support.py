@@ -12,13 +12,11 @@ from afterwork._journal_tables import Call, JournalTables, Limits
 from afterwork._rate import Rate
 from afterwork.engines import Envelope
 from afterwork.errors import StoreError
-from tests.support import PATIENCE, answering, call
+from tests.support import PATIENCE, Wire, answering, http_scope, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-
-    from tests.support import Wire
 
 
 def envelope(number: int, job: str = "job", **fields: Any) -> Envelope:
@@ -71,9 +69,23 @@ def journal_of(work: Afterwork) -> Journal:
     return journal
 
 
+_REQUESTS: set[asyncio.Task[None]] = set()
+
+
 async def order(work: Afterwork, handler: Callable[[], Any], status: int = 200) -> Wire:
-    """One request to an app with that handler."""
-    return await call(work.wrap(answering(handler, status)))
+    """One request to an app with that handler, until its response is out."""
+    wire = Wire(http_scope(), [{"type": "http.request", "body": b""}])
+    task = asyncio.create_task(_request(work.wrap(answering(handler, status)), wire))
+    _REQUESTS.add(task)
+    task.add_done_callback(_REQUESTS.discard)
+    await until(lambda: task.done() or wire.log[1:])
+    if task.done():
+        task.result()
+    return wire
+
+
+async def _request(app: Any, wire: Wire) -> None:
+    await app(wire.scope, wire.receive, wire.send)
 
 
 @asynccontextmanager
