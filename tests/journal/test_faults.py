@@ -125,6 +125,16 @@ def disk(folder: Path, size: str = "2m") -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill(ballast: Path) -> None:
+    """Leaves no space on a disk."""
+    file = os.open(ballast, os.O_WRONLY | os.O_CREAT)
+    try:
+        while True:
+            os.write(file, b"x" * 1024)
+    except OSError:
+        os.close(file)
+
+
 class Shop:
     """An app that promises work, and what it promised."""
 
@@ -159,12 +169,7 @@ async def test_a_full_disk_refuses_and_goes_on_once_there_is_space(tmp_path: Pat
         shop = Shop(store)
         await shop.order()
         ballast = folder / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(b"x" * 1024)
-            except OSError:
-                pass
+        fill(ballast)
         while len(shop.refused) < 5:
             await asyncio.gather(*(shop.order() for _ in range(3)))
         with pytest.raises(StoreError, match="full"):
@@ -190,12 +195,7 @@ async def test_a_run_that_ends_while_the_disk_is_full_ends_later(tmp_path: Path)
 
         @work.job(durable=True)
         async def job() -> None:
-            with ballast.open("wb", buffering=0) as file:
-                try:
-                    while True:
-                        file.write(b"x" * 1024)
-                    except OSError:
-                    pass
+            fill(ballast)
 
         run = await enqueue(job)
         async with serving(work):

@@ -366,7 +366,7 @@ async def test_calls_of_unknown_jobs_wait_and_are_said(work: Afterwork, caplog: 
         await until(lambda: seen)
         await until(lambda: "engine.unknown_job" in events(caplog))
     assert fields(caplog, "engine.unknown_job")["jobs"] == ["another", "other"]
-    assert states(work.store) == {"x": "waiting", "y": "waiting"}
+    await until(lambda: states(work.store) == {"x": "waiting", "y": "waiting"})
 
 
 # -- cancelling
