@@ -6,17 +6,21 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncSession,
+    async_scoped_session,
+    async_sessionmaker,
+    create_async_engine,
+)
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from afterwork import Afterwork, SQLiteStore, after
-from afterwork import _commit
+from afterwork import Afterwork, SQLiteStore, _commit, after
 from afterwork._commit import COMMITTED, OPEN, ROLLED_BACK, Transaction
 from afterwork._loop import current_loop
 from afterwork.errors import InvalidOptionError
@@ -199,6 +203,15 @@ class Plain:
 async def test_a_connection_without_a_transaction_commits_at_once() -> None:
     assert Transaction(Plain()).state == COMMITTED
     assert await Transaction(Plain()).decided(here())
+
+
+async def test_an_alias_means_the_connection_of_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection()
+    django = SimpleNamespace(connections={"default": connection})
+    monkeypatch.setitem(sys.modules, "django.db", django)
+    call = Transaction("default")
+    connection.commit()
+    assert call.state == COMMITTED
 
 
 @pytest.mark.parametrize("wrong", [5, object(), "default", sessionmaker, {"a": 1}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -34,7 +35,7 @@ async def dead(work: Afterwork, number: int) -> list[str]:
     ]
     async with serving(work):
         await until(lambda: len(work.store.runs(state="failed")) == number)
-    return ids[::-1]
+    return sorted(ids, reverse=True)
 
 
 @pytest.fixture(params=["journal", "engine"])
@@ -54,8 +55,8 @@ async def test_they_are_listed_with_their_arguments_and_no_secrets(work: Afterwo
     assert letter.arguments == {
         "user": "user0",
         "password": HIDDEN,
-        "argument 3": 1,
-        "argument 4": 2,
+        "more": 1,
+        "more 2": 2,
         "options": {"token": HIDDEN, "n": 0},
     }
     assert "hunter2" not in repr(letter)
@@ -139,6 +140,50 @@ async def test_a_letter_that_cannot_be_read_is_left_alone() -> None:
 def test_which_names_are_secret(name: str, hidden: bool) -> None:
     assert (redacted({name: "v"}) == {name: HIDDEN}) is hidden
     assert arguments(json.dumps([["v"], {}]), [name]) == {name: HIDDEN if hidden else "v"}
+
+
+def test_the_rest_of_the_arguments_is_as_secret_as_their_name() -> None:
+    payload = '[[1, "a", "b"], {}]'
+    shown = {"n": 1, "tokens": HIDDEN, "tokens 2": HIDDEN}
+    assert arguments(payload, ["n", "tokens"]) == shown
+    assert arguments(payload, []) == {"argument 1": 1, "argument 2": "a", "argument 3": "b"}
+
+
+async def test_a_revived_letter_leaves_the_others_of_an_engine_alone() -> None:
+    work = Afterwork(store=MemoryStore(), engine=MemoryEngine())
+    ids = await dead(work, 2)
+    assert len(await work.retry_dead(ids[0])) == 1
+    assert [each.id for each in await work.dead_letters()] == ids[1:]
+
+
+async def test_where_a_call_of_an_engine_stands() -> None:
+    work = Afterwork(store=MemoryStore(), engine=MemoryEngine())
+    started, go = asyncio.Event(), asyncio.Event()
+
+    @work.job(durable=True, retry=Retry(2, delay=60))
+    async def job(fails: bool) -> int:
+        started.set()
+        await go.wait()
+        if fails:
+            raise ValueError
+        return 7
+
+    async def state(run: str) -> Any:
+        found = await work.status(run)
+        return found and (found.state, found.attempt, found.result)
+
+    assert await state("unknown") is None
+    good = await enqueue(job, False)
+    assert await state(good) == ("waiting", 1, None)
+    async with serving(work):
+        await started.wait()
+        assert await state(good) == ("running", 1, None)
+        bad = await enqueue(job, True)
+        go.set()
+        await until(lambda: len(work.store.runs(state="failed")) == 1)
+        await until(lambda: work.store.notes("result:"))
+        assert await state(good) == ("succeeded", 1, 7)
+    assert await state(bad) == ("waiting", 2, None)
 
 
 @pytest.mark.parametrize(

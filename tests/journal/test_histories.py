@@ -127,9 +127,7 @@ class Histories(RuleBasedStateMachine):
         write: Write[Any] = {
             "end": lambda: End(envelope, owner, record),
             "fail": lambda: Write(lambda rows: fail(rows, envelope, owner, record)),
-        }.get(
-            how, lambda: Write(lambda rows: rows.give_back(envelope, owner, following, "E"))
-        )()
+        }.get(how, lambda: Write(lambda rows: rows.give_back(envelope, owner, following, "E")))()
         with tables(self.store) as rows:
             apply(rows, [write])
         assert write.answer is mine

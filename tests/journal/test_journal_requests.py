@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from contextvars import ContextVar
 from datetime import timedelta
@@ -13,6 +14,7 @@ import pytest
 from afterwork import Afterwork, MemoryStore, Retry, SQLiteStore, after, current_run, status
 from afterwork._envelope import MOST_CRASHES, Envelope
 from afterwork._ids import run_id
+from afterwork._journal import _after_fork
 from afterwork._outcome import Outcome
 from afterwork.errors import NoRequestError, PermanentFailure, RetryLater, StoreError
 from afterwork.testing import drain
@@ -461,9 +463,7 @@ async def test_a_run_that_another_process_has_taken_over_is_stopped(
     assert here.store.run(made[0].run_id).state == "succeeded"  # type: ignore[union-attr]
 
 
-async def test_what_a_dead_process_had_is_taken_over_and_said(
-    work: Afterwork, caplog: Any
-) -> None:
+async def test_what_a_dead_process_had_is_taken_over_and_said(work: Afterwork, caplog: Any) -> None:
     job, seen = durable(work)
     with tables(work.dispatch.store()) as rows:
         rows.enter("dead", "gone:1", 0)
@@ -600,9 +600,7 @@ async def test_an_end_that_could_not_be_written_is_written_later(
         assert list(states(store)) == [made[1].run_id]
 
 
-async def test_a_beat_that_fails_is_said_and_the_next_one_comes(
-    tmp_path: Any, caplog: Any
-) -> None:
+async def test_a_beat_that_fails_is_said_and_the_next_one_comes(tmp_path: Any, caplog: Any) -> None:
     """A stop that cannot be taken off the store's notes does not end the beats."""
     store = BrokenFile(tmp_path / "a.db")
     work = Afterwork(store=store, lease=0.15)
@@ -679,6 +677,57 @@ async def test_a_request_in_a_forked_child_lives_as_its_own_owner(tmp_path: Any)
     owner = journal.owner
     journal._process = -1
     assert journal.owner != owner
+
+
+async def test_after_a_fork_nothing_of_the_parents_is_left(work: Afterwork) -> None:
+    """What the hook does in a child, here."""
+    job, seen = durable(work)
+    journal = journal_of(work)
+    await enqueue(job, 1, delay=60)
+    lock, commits = journal._lock, journal.commits._lock
+    thread = journal.commits._thread
+    journal.listen(lambda: None)
+    _after_fork()
+    assert journal._lock is not lock
+    assert journal.commits._lock is not commits
+    assert journal._wakers == {}
+    await enqueue(job, 2)
+    assert journal.commits._thread is not thread
+    assert len(states(work.store)) == 2
+
+
+async def test_of_two_threads_one_names_the_process(work: Afterwork) -> None:
+    durable(work)
+    journal = journal_of(work)
+
+    class Late:
+        """The other one was first."""
+
+        def __enter__(self) -> None:
+            journal._owner, journal._process = "other", os.getpid()
+
+        def __exit__(self, *error: object) -> None:
+            return None
+
+    lock: Any = Late()
+    journal._lock = lock
+    assert journal.owner == "other"
+
+
+async def test_a_beat_passes_what_is_no_run_of_the_journal(work: Afterwork) -> None:
+    """A call that ended while it was looked at is no lost one, and a run goes on."""
+    job, _ = durable(work)
+    journal = journal_of(work)
+    ordered = journal.order(Envelope(id="x", job="job"))
+    ordered.ticket = None
+    journal._beat()
+    journal._running.clear()
+    await enqueue(job, 1, delay=60)
+    run = await enqueue(job, 2)
+    (taken,) = journal.take(1)
+    kept = journal.order(taken)
+    journal._beat()
+    assert (taken.id, kept.cut) == (run, None)
 
 
 async def test_what_a_delay_can_be(work: Afterwork) -> None:

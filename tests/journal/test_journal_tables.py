@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from afterwork import SQLiteStore
+from afterwork._group_commit import Write
 from afterwork._journal_tables import MOST_IDS, Limits
 from afterwork._journal_writes import Add, End, add_all, apply, end_all, fail
-from afterwork._group_commit import Write
 from afterwork._rate import Rate
 from afterwork._store import RunRecord
 from tests.clock import HandClock
@@ -361,7 +361,7 @@ def test_a_hundred_thousand_that_wait_cost_the_next_step_nothing(store: Any) -> 
 
 
 def test_a_transaction_that_fails_leaves_nothing(store: Any) -> None:
-    with pytest.raises(ZeroDivisionError), tables(store) as rows:  # noqa: PT031
+    with pytest.raises(ZeroDivisionError), tables(store) as rows:
         rows.add([(envelope(1), None)])
         rows.record([record("call-0002")])
         rows.keep("note", "text", 1e12)
