@@ -23,6 +23,8 @@ def main(folder: Path) -> None:
     django.setup()
     from django.db import connection, transaction
 
+    atomic: Any = transaction.atomic
+
     work = Afterwork(store=SQLiteStore(folder / "a.db"))
     job, seen = durable(work)
 
@@ -31,19 +33,19 @@ def main(folder: Path) -> None:
 
     def handler() -> None:
         after(job, "auto", commit="default")
-        with transaction.atomic():
+        with atomic():
             after(job, "committed", commit="default")
         for given in ("default", connection):
             try:
-                with transaction.atomic():
+                with atomic():
                     after(job, "rolled back", commit=given)
                     raise RollBackError
             except RollBackError:
                 pass
-        with transaction.atomic():
+        with atomic():
             after(job, "outer", commit=connection)
             try:
-                with transaction.atomic():
+                with atomic():
                     after(job, "inner", commit="default")
                     raise RollBackError
             except RollBackError:

@@ -34,6 +34,10 @@ class Known:
     run_at: float = 0.0
 
 
+def _write(call: Any) -> Write[Any]:
+    return Write(call)
+
+
 class Histories(RuleBasedStateMachine):
     """Processes that add, take, end, freeze and die, and a clock that moves."""
 
@@ -124,10 +128,11 @@ class Histories(RuleBasedStateMachine):
         state = "failed" if how == "fail" else "succeeded"
         record = RunRecord(id=envelope.id, job="job", trigger="after", state=state, worker=owner)
         following = envelope.again(self.clock.now() + 2, crashed=how == "cut")
-        write: Write[Any] = {
-            "end": lambda: End(envelope, owner, record),
-            "fail": lambda: Write(lambda rows: fail(rows, envelope, owner, record)),
-        }.get(how, lambda: Write(lambda rows: rows.give_back(envelope, owner, following, "E")))()
+        write: Write[Any] = _write(lambda rows: rows.give_back(envelope, owner, following, "E"))
+        if how == "end":
+            write = End(envelope, owner, record)
+        elif how == "fail":
+            write = _write(lambda rows: fail(rows, envelope, owner, record))
         with tables(self.store) as rows:
             apply(rows, [write])
         assert write.answer is mine

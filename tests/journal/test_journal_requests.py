@@ -7,6 +7,7 @@ import os
 import time
 from contextvars import ContextVar
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -327,15 +328,14 @@ async def test_who_leaves_while_something_runs_stays_known(work: Afterwork) -> N
 async def test_a_call_that_kills_its_process_each_time_is_given_up(
     work: Afterwork, caplog: Any
 ) -> None:
-    job, seen = durable(work)
+    _, seen = durable(work)
     run = run_id()
     lost = Envelope(id=run, job="job", attempt=MOST_CRASHES + 2, crashes=MOST_CRASHES + 1)
     await work.engine.enqueue([lost])
     async with serving(work):
         record = await ended(work, run, "failed")
-    assert record.error == f"PermanentFailure: given up: {MOST_CRASHES + 1} of its runs ended " + (
-        "with their process"
-    )
+    lost_runs = f"given up: {MOST_CRASHES + 1} of its runs ended with their process"
+    assert record.error == f"PermanentFailure: {lost_runs}"
     assert fields(caplog, "run.failed")["run_id"] == run
     assert [each.id for each in await work.dead_letters()] == [run]
     last = Envelope(id=run_id(), job="job", attempt=MOST_CRASHES + 1, crashes=MOST_CRASHES)
@@ -464,7 +464,7 @@ async def test_a_run_that_another_process_has_taken_over_is_stopped(
 
 
 async def test_what_a_dead_process_had_is_taken_over_and_said(work: Afterwork, caplog: Any) -> None:
-    job, seen = durable(work)
+    _, seen = durable(work)
     with tables(work.dispatch.store()) as rows:
         rows.enter("dead", "gone:1", 0)
         rows.add([(Envelope(id="x", job="job"), "dead")])
@@ -480,7 +480,8 @@ async def test_a_run_that_is_lost_before_it_starts_does_not_start(tmp_path: Any)
     job, seen = durable(work)
     go = asyncio.Event()
     made: list[Any] = []
-    await order(work, lambda: (after(go.wait), made.append(after(job))) and None)
+    await order(work, lambda: made.extend([after(go.wait), after(job)]))
+    made.pop(0)
     with tables(work.store) as rows:
         rows.take_over(journal_of(work).owner)
     await until(lambda: made[0].outcome is Outcome.CANCELLED)
@@ -534,7 +535,7 @@ async def test_a_cancelled_request_leaves_no_call_that_nobody_runs(
         gate = store.gates["write down calls"] = threading.Event()
         wire = Wire(http_scope(), [{"type": "http.request", "body": b""}])
         app = work.wrap(answering(lambda job=job: after(job) and None))
-        task: Any = asyncio.create_task(app(wire.scope, wire.receive, wire.send))  # type: ignore[arg-type]
+        task: Any = asyncio.create_task(app(wire.scope, wire.receive, wire.send))
         await until(lambda store=store: store.reached)
         if late:
             gate.set()
@@ -591,7 +592,9 @@ async def test_an_end_that_could_not_be_written_is_written_later(
                 raise ValueError(how)
 
         for how in ("ends", "fails"):
-            await order(work, lambda job=job, how=how, made=made: made.append(after(job, how)))
+            await order(
+                work, partial(lambda job, how, made: made.append(after(job, how)), job, how, made)
+            )
             await until(lambda work=work: journal_of(work)._late)
             store.down = False
             await ended(work, made[-1].run_id, "succeeded" if how == "ends" else "failed")
@@ -681,7 +684,7 @@ async def test_a_request_in_a_forked_child_lives_as_its_own_owner(tmp_path: Any)
 
 async def test_after_a_fork_nothing_of_the_parents_is_left(work: Afterwork) -> None:
     """What the hook does in a child, here."""
-    job, seen = durable(work)
+    job, _ = durable(work)
     journal = journal_of(work)
     await enqueue(job, 1, delay=60)
     lock, commits = journal._lock, journal.commits._lock
@@ -721,6 +724,7 @@ async def test_a_beat_passes_what_is_no_run_of_the_journal(work: Afterwork) -> N
     ordered = journal.order(Envelope(id="x", job="job"))
     ordered.ticket = None
     journal._beat()
+    assert ordered.cut is None
     journal._running.clear()
     await enqueue(job, 1, delay=60)
     run = await enqueue(job, 2)

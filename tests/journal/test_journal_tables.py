@@ -162,11 +162,11 @@ def test_a_call_made_after_the_end_of_another_takes_its_key(store: Any, how: str
     """In the same transaction too: what happened before the call counts."""
     first, second = envelope(1, key="k"), envelope(2, key="k")
     add(store, first, owner=None if how == "withdraw" else "a")
-    over: Any = {
-        "end": End(first, "a", record(first.id)),
-        "fail": Write(lambda rows: fail(rows, first, "a", record(first.id, "failed"))),
-        "withdraw": Write(lambda rows: rows.withdraw(first.id)),
-    }[how]
+    ends: dict[str, Any] = {
+        "fail": lambda rows: fail(rows, first, "a", record(first.id, "failed")),
+        "withdraw": lambda rows: rows.withdraw(first.id),
+    }
+    over: Any = End(first, "a", record(first.id)) if how == "end" else Write(ends[how])
     added = Add([second], [None])
     with tables(store) as rows:
         apply(rows, [Add([envelope(3)], [None]), over, added, Add([envelope(4)], [None])])
