@@ -721,6 +721,7 @@ async def test_a_beat_passes_what_is_no_run_of_the_journal(work: Afterwork) -> N
     """A call that ended while it was looked at is no lost one, and a run goes on."""
     job, _ = durable(work)
     journal = journal_of(work)
+    assert journal.owner
     ordered = journal.order(Envelope(id="x", job="job"))
     ordered.ticket = None
     journal._beat()
