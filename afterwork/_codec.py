@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MOST_DEPTH = 100
 """How deep values may lie in one another."""
 
+POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 PLAIN = frozenset((type(None), bool, int, str))
 JSON_TYPES = "JSON, or one of datetime, UUID, Decimal, bytes, a dataclass or a pydantic model"
 
@@ -43,7 +44,7 @@ JSON_TYPES = "JSON, or one of datetime, UUID, Decimal, bytes, a dataclass or a p
 class Codec:
     """Writes and reads the arguments of one function."""
 
-    __slots__ = ("_classes", "_fn", "_parameters")
+    __slots__ = ("_classes", "_fn", "_least", "_most", "_parameters")
 
     def __init__(self, fn: Callable[..., object]) -> None:
         self._fn = fn
@@ -52,11 +53,12 @@ class Codec:
             self._parameters: inspect.Signature | None = inspect.signature(fn)
         except (TypeError, ValueError):  # written in C, and it does not tell
             self._parameters = None
+        self._least, self._most = _how_many(self._parameters)
 
     def encode(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
         """The arguments as JSON text. Raises `PayloadError` with the argument's name, and
         `TypeError` as the function's own call would."""
-        if self._parameters is not None:
+        if self._parameters is not None and (kwargs or not self._least <= len(args) <= self._most):
             self._parameters.bind(*args, **kwargs)
         if not kwargs:
             for value in args:
@@ -247,6 +249,16 @@ class Codec:
             )
             return _codec_classes.put_together(kind, fields, more)
         raise PayloadError(_argument(name), "as it was written", f"marked {tag[:40]!r}")
+
+
+def _how_many(signature: inspect.Signature | None) -> tuple[int, int]:
+    """How many positional arguments fit by their number alone, at least and at most. Binding them
+    costs more than all the rest of a small call."""
+    parameters = [] if signature is None else list(signature.parameters.values())
+    positional = [each for each in parameters if each.kind in POSITIONAL]
+    if any(each.kind is each.KEYWORD_ONLY and each.default is each.empty for each in parameters):
+        return 1, 0  # none do
+    return sum(each.default is each.empty for each in positional), len(positional)
 
 
 def _argument(name: str) -> str:

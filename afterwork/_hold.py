@@ -18,7 +18,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._asgi import Message, Send
     from ._exchange import Exchange
-    from ._response import ResponseInfo
     from ._work import Work
 
 
@@ -50,22 +49,23 @@ def _unwritten(exchange: Exchange) -> list[Work]:
     """The durable calls of the request that are to be written now."""
     queue = exchange.queue
     assert queue is not None
-    response = exchange.response_now(sent=False)
     return [
         work
         for work in list(queue.pending)
         if isinstance(work.ticket, DurableTicket)
         and work.ticket.ready
         and work.options.when == "recorded"
-        and _admits(work, response)
+        and _admits(work, exchange)
     ]
 
 
-def _admits(work: Work, response: ResponseInfo) -> bool:
+def _admits(work: Work, exchange: Exchange) -> bool:
     """Whether its condition is met so far. One that raises is asked again in the drain, which
     reports it."""
+    if work.options.on == "always":
+        return True
     try:
-        return work.options.admits(response)
+        return work.options.admits(exchange.response_now(sent=False))
     except Exception:
         return False
 
