@@ -157,6 +157,10 @@ def _tell(batch: list[Write[Any]]) -> None:
         if write.loop is not None and write.signal is not None:
             waiting.setdefault(write.loop, []).append(write.signal)
     for loop, signals in waiting.items():
+        if not loop.detaches:  # on trio nothing is called for a request whose drain has not begun
+            for signal in signals:
+                signal.set()
+            continue
         try:
             loop.soon(_set_all, signals)
         except RuntimeError:
