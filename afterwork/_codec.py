@@ -107,8 +107,11 @@ class Codec:
 
     @property
     def names(self) -> list[str]:
-        """The names of the function's parameters, in their order."""
-        return [] if self._parameters is None else list(self._parameters.parameters)
+        """The names of the parameters that positional arguments go to, in their order."""
+        if self._parameters is None:
+            return []
+        named = self._parameters.parameters.values()
+        return [each.name for each in named if each.kind <= each.VAR_POSITIONAL]
 
     def takes(self, name: str) -> bool:
         """Whether the function has a parameter of that name."""

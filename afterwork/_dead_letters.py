@@ -7,6 +7,7 @@ needed to make the call again. Nothing deletes them but somebody who asks for it
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ._delivery_ticket import DEAD
 from ._envelope import Envelope
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 PREFIX = DEAD
 FAILED = "failed"
-MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +81,11 @@ async def revive(dispatch: Dispatch, run_ids: Sequence[str]) -> list[str]:
     if journal is not None:
         revived = await journal.revive(run_ids)
     letters = await dispatch.ask_here(lambda: _noted(dispatch))
-    wanted = [letter for letter in letters if letter.id in set(run_ids)]
-    for letter in wanted:
-        fresh = replace(letter, id=new_run_id(), attempt=1, crashes=0, run_at=None, key=None)
-        revived += await dispatch.engine.enqueue([fresh])
-        key = PREFIX + letter.id
-        await dispatch.ask_here(lambda key=key: dispatch.store().delete(key))  # type: ignore[misc]
+    for letter in letters:
+        if letter.id in run_ids:
+            fresh = replace(letter, id=new_run_id(), attempt=1, crashes=0, run_at=None, key=None)
+            revived += await dispatch.engine.enqueue([fresh])
+            await dispatch.ask_here(partial(dispatch.store().delete, PREFIX + letter.id))
     return revived
 
 

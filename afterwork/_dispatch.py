@@ -222,12 +222,14 @@ class Dispatch:
             return
         connections = {id(each.options.connection): each.options.connection for each in works}
         for connection in connections.values():
-            batch = [
-                envelope
+            some = [
+                (work, envelope)
                 for work, envelope in zip(works, envelopes, strict=True)
                 if work.options.connection is connection
             ]
-            await engine.enqueue(batch, connection=connection)
+            ids = await engine.enqueue([each for _, each in some], connection=connection)
+            for (work, _), run_id in zip(some, ids, strict=True):
+                work.id = run_id  # another's, where its key kept this one out
 
     def order(
         self,

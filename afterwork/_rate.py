@@ -37,8 +37,3 @@ class Rate:
         if int(number) < 1 or not seconds:
             raise InvalidOptionError("rate", EXPECTED, text)
         return cls(int(number), float(seconds))
-
-    @property
-    def interval(self) -> float:
-        """Seconds between two starts when they come evenly."""
-        return self.seconds / self.count

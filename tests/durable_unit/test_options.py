@@ -249,7 +249,6 @@ def test_a_durable_job_with_limits() -> None:
 )
 def test_a_rate_is_a_number_and_a_time(text: str, rate: Rate) -> None:
     assert Rate.parse(text) == rate
-    assert rate.interval * rate.count == pytest.approx(rate.seconds)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +265,7 @@ def test_no_other_rate(text: Any) -> None:
 @given(st.text())
 def test_any_text_is_a_rate_or_refused(text: str) -> None:
     try:
-        assert Rate.parse(text).interval > 0
+        assert Rate.parse(text).seconds > 0
     except InvalidOptionError:
         pass
 
