@@ -16,7 +16,6 @@ from .errors import InvalidOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ._loop import Loop, Signal
@@ -30,6 +29,8 @@ EXPECTED = (
     "a SQLAlchemy Session or AsyncSession, the alias of a Django database such as 'default', or a "
     "connection with on_commit()"
 )
+WATCHED = "afterwork"
+"""Where a session keeps those of its calls whose transaction is open, in its `info`."""
 WAIT_SECONDS = 10.0
 """How long a transaction may stay open after the request is over."""
 
@@ -37,52 +38,54 @@ WAIT_SECONDS = 10.0
 class Transaction:
     """What becomes of the transaction that a call belongs to."""
 
-    __slots__ = ("_forget", "_place", "_signals", "state")
+    __slots__ = ("_connection", "_place", "_signals", "state")
 
     def __init__(self, commit: Any) -> None:
         self.state = OPEN
         self._signals: list[Signal] = []
-        self._forget: Callable[[], None] | None = None
+        self._connection: Any = None
+        """That of Django."""
         self._place: Any = None
         """The SQLAlchemy transaction or savepoint that the call was made in."""
         if isinstance(commit, str):
-            self._watch_django(commit)
+            self._watch_connection(_django_connection(commit))
         elif hasattr(commit, "on_commit"):
-            commit.on_commit(self._committed)
+            self._watch_connection(commit)
         else:
             self._watch_session(commit)
 
     async def decided(self, loop: Loop) -> bool:
-        """Waits until it is over, at most `WAIT_SECONDS`. Returns whether it was committed. Then
-        nothing is watched any more."""
+        """Waits until it is over, at most `WAIT_SECONDS`. Returns whether it was committed."""
         signal = loop.signal()
         self._signals.append(signal)
+        if self._is_dropped():
+            self.decide(ROLLED_BACK)
         if self.state is OPEN:
             await signal.wait(WAIT_SECONDS)
-        self._stop_watching()
         return self.state is COMMITTED
 
-    def _decide(self, state: str) -> None:
+    def decide(self, state: str) -> None:
+        """It is over."""
         if self.state is OPEN:
             self.state = state
             for signal in self._signals:
                 signal.set()
 
-    def _committed(self) -> None:
-        self._decide(COMMITTED)
-
-    def _stop_watching(self) -> None:
-        forget, self._forget = self._forget, None
-        if forget is not None:
-            forget()
-
     # -- Django
 
-    def _watch_django(self, alias: str) -> None:
-        db: Any = sys.modules.get("django.db")
-        if db is None:
-            raise InvalidOptionError("commit", EXPECTED, alias)
-        db.transaction.on_commit(self._committed, using=alias)
+    def _watch_connection(self, connection: Any) -> None:
+        on_commit = connection.on_commit
+        # Behind a proxy, that of this thread.
+        self._connection = getattr(on_commit, "__self__", connection)
+        on_commit(self._committed)
+
+    def _committed(self) -> None:
+        self.decide(COMMITTED)
+
+    def _is_dropped(self) -> bool:
+        """Whether Django has forgotten whom to call: that is all that it does at a rollback."""
+        calls = getattr(self._connection, "run_on_commit", None)
+        return calls is not None and all(call[1] != self._committed for call in calls)
 
     # -- SQLAlchemy
 
@@ -92,33 +95,48 @@ class Transaction:
         if session is None or event is None:
             raise InvalidOptionError("commit", EXPECTED, given)
         self._place = session.get_nested_transaction() or session.get_transaction()
-        listeners = (
-            ("after_commit", self._after_commit),
-            ("after_transaction_end", self._after_end),
-        )
-        for name, listener in listeners:
-            event.listen(session, name, listener)
+        # One listener for all calls of a session, and it stays: SQLAlchemy cannot take one away
+        # while it tells of an event, and that is when it would have to be.
+        if WATCHED not in session.info:
+            session.info[WATCHED] = []
+            event.listen(session, "after_commit", _after_commit)
+            event.listen(session, "after_transaction_end", _after_end)
+        session.info[WATCHED].append(self)
 
-        def forget() -> None:
-            for name, listener in listeners:
-                event.remove(session, name, listener)
-
-        self._forget = forget
-
-    def _after_commit(self, session: Any) -> None:
-        savepoint = session.get_nested_transaction()
+    def committed(self, savepoint: Any) -> None:
+        """The session has committed a savepoint, or all (None)."""
         if savepoint is None:
-            self._decide(COMMITTED)
+            self.decide(COMMITTED)
         elif savepoint is self._place:  # it counts if what it is in does
             self._place = savepoint.parent
 
-    def _after_end(self, session: Any, ended: Any) -> None:
+    def ended(self, ended: Any) -> None:
         """A commit was told before this; so what ends here undecided was not committed."""
         place = self._place
         while place is not None and place is not ended:
             place = place.parent
         if place is ended or ended.parent is None:
-            self._decide(ROLLED_BACK)
+            self.decide(ROLLED_BACK)
+
+
+def _after_commit(session: Any) -> None:
+    savepoint = session.get_nested_transaction()
+    for transaction in session.info[WATCHED]:
+        transaction.committed(savepoint)
+
+
+def _after_end(session: Any, ended: Any) -> None:
+    watched = session.info[WATCHED]
+    for transaction in watched:
+        transaction.ended(ended)
+    watched[:] = [each for each in watched if each.state is OPEN]
+
+
+def _django_connection(alias: str) -> Any:
+    db: Any = sys.modules.get("django.db")
+    if db is None:
+        raise InvalidOptionError("commit", EXPECTED, alias)
+    return db.connections[alias]
 
 
 def _session_of(given: Any) -> Any:

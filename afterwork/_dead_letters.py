@@ -7,7 +7,9 @@ needed to make the call again. Nothing deletes them but somebody who asks for it
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
+from ._delivery_ticket import DEAD
 from ._envelope import Envelope
 from ._ids import run_id as new_run_id
 from .errors import PayloadError
@@ -21,10 +23,8 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatch
     from ._journal_tables import Call
 
-PREFIX = "dead:"
-"""Begins the keys of their envelopes among the store's notes."""
+PREFIX = DEAD
 FAILED = "failed"
-MOST = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,12 +81,11 @@ async def revive(dispatch: Dispatch, run_ids: Sequence[str]) -> list[str]:
     if journal is not None:
         revived = await journal.revive(run_ids)
     letters = await dispatch.ask_here(lambda: _noted(dispatch))
-    wanted = [letter for letter in letters if letter.id in set(run_ids)]
-    for letter in wanted:
-        fresh = replace(letter, id=new_run_id(), attempt=1, crashes=0, run_at=None, key=None)
-        revived += await dispatch.engine.enqueue([fresh])
-        key = PREFIX + letter.id
-        await dispatch.ask_here(lambda key=key: dispatch.store().delete(key))  # type: ignore[misc]
+    for letter in letters:
+        if letter.id in run_ids:
+            fresh = replace(letter, id=new_run_id(), attempt=1, crashes=0, run_at=None, key=None)
+            revived += await dispatch.engine.enqueue([fresh])
+            await dispatch.ask_here(partial(dispatch.store().delete, PREFIX + letter.id))
     return revived
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._clock import Clock
+    from ._deliveries import Deliveries
     from ._durable_ticket import DurableTicket
     from ._engine import Engine
     from ._envelope import Envelope
@@ -65,6 +66,7 @@ class Dispatch:
         self._keeper = new_keeper(settings.lease / RENEWALS_PER_LEASE)
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
+        self._host_name: str | None = None
         self._engine: Engine | None = None
         self._journal: Journal | None = None
         pipeline.ticket_for = CallbackTicket(self).give_to
@@ -89,9 +91,12 @@ class Dispatch:
     def worker(self) -> str:
         """This process, for people: host and pid. A forked one has another."""
         import os
-        import socket
 
-        return f"{socket.gethostname()}:{os.getpid()}"
+        if self._host_name is None:
+            import socket
+
+            self._host_name = socket.gethostname()
+        return f"{self._host_name}:{os.getpid()}"
 
     # -- the store
 
@@ -170,8 +175,6 @@ class Dispatch:
     def engine(self) -> Engine:
         """What durable calls are given to: the app's own choice, or the journal of its store."""
         if self._engine is None:
-            from ._deliveries import Deliveries
-
             engine = self.pipeline.settings.engine or self.journal
             if engine is None:
                 raise InvalidOptionError(
@@ -180,9 +183,16 @@ class Dispatch:
                     f"{type(self.chosen_store()).__name__} keeps no durable calls",
                     None,
                 )
-            engine.bind(Deliveries(self).run)
+            engine.bind(self.deliveries.run)
             self._engine = engine
         return self._engine
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What runs that which an engine delivers."""
+        from ._deliveries import Deliveries
+
+        return Deliveries(self)
 
     @property
     def used_engine(self) -> Engine | None:
@@ -212,12 +222,14 @@ class Dispatch:
             return
         connections = {id(each.options.connection): each.options.connection for each in works}
         for connection in connections.values():
-            batch = [
-                envelope
+            some = [
+                (work, envelope)
                 for work, envelope in zip(works, envelopes, strict=True)
                 if work.options.connection is connection
             ]
-            await engine.enqueue(batch, connection=connection)
+            ids = await engine.enqueue([each for _, each in some], connection=connection)
+            for (work, _), run_id in zip(some, ids, strict=True):
+                work.id = run_id  # another's, where its key kept this one out
 
     def order(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 
+from . import _events
 from ._threadless import Turns, has_threads
 from .errors import StoreError
 
@@ -49,7 +50,7 @@ class Write(Generic[T]):
         self.loop: Loop | None = None
         self.signal: Signal | None = None
         self.then: Callable[[Write[T]], object] | None = None
-        """Called in the writing thread once it is done or has failed. Must not raise."""
+        """Called in the writing thread once it is done or has failed."""
 
 
 class GroupCommit(Generic[T]):
@@ -63,6 +64,12 @@ class GroupCommit(Generic[T]):
         self._writes: SimpleQueue[Write[T]] | None = None
         self._thread: threading.Thread | None = None
         self._turns = None if has_threads() else Turns()
+
+    def forked(self) -> None:
+        """Begins anew in a forked child: what was on its way is its parent's to write."""
+        self._lock = threading.Lock()
+        self._writes = None
+        self._thread = None
 
     async def write(self, call: Callable[[T], Any], loop: Loop) -> Any:
         """Calls `call` in a transaction with others, and returns what it returned once that is on
@@ -92,7 +99,6 @@ class GroupCommit(Generic[T]):
 
                 self._writes = SimpleQueue()
             self._writes.put(write)
-            # After a fork the thread is not there, although its object is.
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="afterwork-journal")
                 self._thread.daemon = True
@@ -144,10 +150,17 @@ def _tell(batch: list[Write[Any]]) -> None:
     waiting: dict[Loop, list[Signal]] = {}
     for write in batch:
         if write.then is not None:
-            write.then(write)
+            try:
+                write.then(write)
+            except Exception as error:  # it must not cost the others their answer
+                _events.emit(_events.ERROR, "journal.failed", error)
         if write.loop is not None and write.signal is not None:
             waiting.setdefault(write.loop, []).append(write.signal)
     for loop, signals in waiting.items():
+        if not loop.detaches:  # on trio nothing is called for a request whose drain has not begun
+            for signal in signals:
+                signal.set()
+            continue
         try:
             loop.soon(_set_all, signals)
         except RuntimeError:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 
 from . import _events, _retry_codec, _trace
 from ._engine import Capabilities
+from ._envelope import MOST_CRASHES
 from ._group_commit import GroupCommit, Write
 from ._ids import run_id
 from ._job_ticket import STOP_PREFIX
@@ -24,9 +26,10 @@ from ._journal_ticket import JournalTicket
 from ._journal_worker import POLL_SECONDS, JournalWorker
 from ._journal_writes import Add, apply, fail
 from ._outcome import Outcome
-from ._results import PREFIX, Result
+from ._results import Result
 from ._run_record import describe
-from ._store import LEASE_LOST, RunRecord
+from ._store import LEASE_LOST, RunRecord, kept_error
+from .errors import PermanentFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,12 +48,14 @@ class Journal:
 
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
-        self.commits: GroupCommit[JournalTables] = GroupCommit(self._begin, apply)
+        self.commits: GroupCommit[JournalTables] = GroupCommit(self._begin, self._apply)
         self._lock = threading.Lock()
         self._owner = ""
         self._process = 0
         self._beats = False
         self._running: dict[str, Work] = {}
+        self._late: list[Write[JournalTables]] = []
+        """Ends that could not be written when they came."""
         self._wakers: dict[Callable[[], None], None] = {}
         self._limits: tuple[int, dict[str, Limits]] = (0, {})
         file = dispatch.chosen_store().shared != "process"
@@ -65,6 +70,7 @@ class Journal:
             recovery_seconds=dispatch.lease_seconds + POLL_SECONDS,
         )
         """See `Engine`."""
+        _JOURNALS.add(self)
 
     # -- what it is
 
@@ -80,7 +86,7 @@ class Journal:
             with self._lock:
                 if self._process != os.getpid():
                     self._owner, self._beats = run_id(), False
-                    self._running = {}
+                    self._running, self._late = {}, []
                     self._process = os.getpid()
         return self._owner
 
@@ -92,7 +98,8 @@ class Journal:
         """See `Engine`. The journal runs its calls itself."""
 
     async def close(self) -> None:
-        """See `Engine`. Gives back what this process owns and does not run any more."""
+        """See `Engine`. Writes what is left to write. Where this process runs nothing any more, it
+        is forgotten; else it has died once its lease is over."""
         owner = self.owner
 
         def leave(tables: JournalTables) -> None:
@@ -100,11 +107,23 @@ class Journal:
                 tables.forget_owner(owner)
 
         self._stop_beating()
+        self._write_late()
         await self.commits.write(leave, self.dispatch.running_loop())
 
     def _begin(self, doing: str) -> Any:
         store: Any = self.dispatch.store()
         return store.journal(doing)
+
+    def _apply(self, tables: JournalTables, batch: list[Write[JournalTables]]) -> None:
+        if self._beats:  # in the same transaction that makes calls this process'
+            tables.enter(self.owner, self.dispatch.worker, self.dispatch.lease_seconds)
+        apply(tables, batch)
+
+    def forked(self) -> None:
+        """This is a forked child: what its parent was doing is not its own."""
+        self._lock = threading.Lock()
+        self._wakers = {}
+        self.commits.forked()
 
     def read(self, doing: str, call: Callable[[JournalTables], Any]) -> Any:
         """Reads from the journal, in this thread. Raises `StoreError`."""
@@ -170,7 +189,9 @@ class Journal:
         for work, envelope, its_owner, added in zip(
             works, envelopes, owners, write.answer, strict=True
         ):
-            if its_owner is not None and added == envelope.id:
+            if added != envelope.id:
+                work.id = added  # of the call with its key
+            elif its_owner is not None:
                 self._adopt(work, envelope)
         if not all(owners):
             self.wake()
@@ -183,7 +204,31 @@ class Journal:
             for call in ids:
                 tables.withdraw(call)
 
-        self.commits.submit(Write(take_back))
+        self._end(Write(take_back))
+
+    def _end(
+        self,
+        write: Write[JournalTables],
+        told: Callable[[Write[JournalTables]], object] = lambda write: None,
+    ) -> None:
+        """Writes what has to be written sooner or later: until then its call belongs to this
+        process, and nobody runs it."""
+
+        def seen(write: Write[JournalTables]) -> None:
+            if write.error is not None:
+                with self._lock:
+                    self._late.append(write)
+            told(write)
+
+        write.then = seen
+        self.commits.submit(write)
+
+    def _write_late(self) -> None:
+        with self._lock:
+            late, self._late = self._late, []
+        for write in late:
+            write.error = None
+            self.commits.submit(write)
 
     def limits(self) -> dict[str, Limits]:
         """The jobs with limits over all processes."""
@@ -208,8 +253,12 @@ class Journal:
         self._running[envelope.id] = work
 
     def order(self, envelope: Envelope) -> Work:
-        """A run of a call that this process has taken out. Raises `PayloadError`."""
+        """A run of a call that this process has taken out. Raises `PayloadError`, and
+        `PermanentFailure` for one that was lost too often."""
         dispatch = self.dispatch
+        if envelope.crashes > MOST_CRASHES:
+            lost = f"given up: {envelope.crashes} of its runs ended with their process"
+            raise PermanentFailure(lost)
         job = dispatch.jobs.get(envelope.job)
         args, kwargs = job.codec.decode(envelope.payload)
         options = _retry_codec.options_for(job, envelope, dispatch.pipeline.settings.retry)
@@ -222,12 +271,24 @@ class Journal:
 
     def take(self, most: int) -> list[Envelope]:
         """Takes out calls that are due, at most so many. Blocks; raises `StoreError`."""
-        self._start_beating()
         owner, names = self.owner, self.job_names()
+        self._start_beating()
         store: Any = self.dispatch.store()
         with store.journal("take calls") as tables:
+            tables.enter(owner, self.dispatch.worker, self.dispatch.lease_seconds)
             taken: list[Envelope] = tables.take(owner, names, self.limits(), most)
         return taken
+
+    def give_back(self, envelopes: Sequence[Envelope]) -> None:
+        """Lets others have calls that were taken out and not begun."""
+        owner = self.owner
+
+        def give_back(tables: JournalTables) -> None:
+            for envelope in envelopes:
+                tables.give_back(envelope, owner, envelope, None)
+
+        if envelopes:
+            self._end(Write(give_back), lambda write: self.wake())
 
     def job_names(self) -> list[str]:
         """The jobs whose calls this process can run."""
@@ -246,24 +307,16 @@ class Journal:
     def left(self, ticket: JournalTicket, work: Work) -> None:
         """A run of this process is over."""
         self._running.pop(ticket.envelope.id, None)
-        end = ticket.write_end(work)
-        text = None
-        if work.outcome is Outcome.SUCCEEDED and ticket.result.value is not None:
-            job = self.dispatch.jobs.get(ticket.envelope.job)
-            text = ticket.result.text(job.codec, job.name)
 
         def told(write: Write[JournalTables]) -> None:
             ticket.ended(write, work)
-            if text is not None and write.answer:
-                self._keep_result(ticket.envelope.id, text)
             if ticket.following is not None or ticket.envelope.job in self.limits():
                 self.wake()
 
-        end.then = told
-        self.commits.submit(end)
+        self._end(ticket.write_end(work), told)
 
     def refuse(self, envelope: Envelope, error: Exception) -> None:
-        """A call that this process has taken out cannot be read: it is a dead letter."""
+        """A call that this process has taken out cannot be run: it is a dead letter."""
         _events.emit(
             _events.ERROR,
             "run.failed",
@@ -272,27 +325,20 @@ class Journal:
             run_id=envelope.id,
             attempt=envelope.attempt,
         )
-        record = RunRecord(
+        record = self._record(envelope, Outcome.FAILED, kept_error(describe(error)))
+        owner = self.owner
+        self._end(Write(lambda tables: fail(tables, envelope, owner, record)))
+
+    def _record(self, envelope: Envelope, outcome: Outcome, error: str | None = None) -> RunRecord:
+        return RunRecord(
             id=envelope.id,
             job=envelope.job,
             trigger="after",
-            state=Outcome.FAILED,
+            state=str(outcome),
             attempt=envelope.attempt,
             worker=self.dispatch.worker,
-            error=describe(error),
+            error=error,
         )
-        owner = self.owner
-        self.commits.submit(Write(lambda tables: fail(tables, envelope, owner, record)))
-
-    def _keep_result(self, call: str, text: str) -> None:
-        dispatch = self.dispatch
-        try:
-            ttl = dispatch.pipeline.settings.keep_for
-            dispatch.store().put(PREFIX + call, text, ttl=ttl)
-        except Exception as error:
-            dispatch.notices.say_each_minute(
-                "store.error", _events.ERROR, error, doing="keep the result of", run_id=call
-            )
 
     def last_success_of(self, job: str) -> float | None:
         """When a job last succeeded. Blocks for a moment."""
@@ -302,14 +348,9 @@ class Journal:
     # -- being alive
 
     def _start_beating(self) -> None:
-        owner = self.owner
-        if self._beats:
-            return
-        self._beats = True
-        worker, ttl = self.dispatch.worker, self.dispatch.lease_seconds
-        # Before anything is this process', in the same queue of writes.
-        self.commits.submit(Write(lambda tables: tables.beat(owner, worker, ttl)))
-        self.dispatch.keep_alive(self._beat)
+        if not self._beats:
+            self._beats = True
+            self.dispatch.keep_alive(self._beat)
 
     def _stop_beating(self) -> None:
         if self._beats:
@@ -325,9 +366,12 @@ class Journal:
             with store.journal("keep calls") as tables:
                 own = set(tables.beat(owner, dispatch.worker, dispatch.lease_seconds))
             stops = store.notes(STOP_PREFIX) if running else {}
+            for call in stops.keys() & {STOP_PREFIX + call for call in running}:
+                store.delete(call)  # a later attempt is not meant
         except Exception as error:
             dispatch.notices.say_each_minute("store.error", _events.ERROR, error, doing="renew")
             return
+        self._write_late()
         for call, work in running.items():
             ticket = work.ticket
             if not isinstance(ticket, JournalTicket) or call not in self._running:
@@ -337,7 +381,6 @@ class Journal:
                 ticket.lost = True
                 dispatch.stop(work, LEASE_LOST)
             elif reason is not None:
-                store.delete(STOP_PREFIX + call)
                 ticket.was_cancelled = True
                 dispatch.stop(work, reason)
 
@@ -385,8 +428,25 @@ class Journal:
         return None if call is None else str(call.state)
 
     async def cancel(self, run_id: str) -> bool:
-        """See `Engine`."""
-        call = await self.commits.write(
-            lambda tables: tables.withdraw(run_id), self.dispatch.running_loop()
-        )
-        return call is not None
+        """See `Engine`. What is taken back has a record that says so."""
+
+        def cancel(tables: JournalTables) -> bool:
+            call = tables.withdraw(run_id)
+            if call is not None:
+                tables.record([self._record(call.envelope, Outcome.CANCELLED)])
+            return call is not None
+
+        cancelled: bool = await self.commits.write(cancel, self.dispatch.running_loop())
+        return cancelled
+
+
+_JOURNALS: weakref.WeakSet[Journal] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for journal in list(_JOURNALS):
+        journal.forked()
+
+
+# Windows has no fork.
+getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)

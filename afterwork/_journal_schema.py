@@ -30,6 +30,7 @@ JOURNAL = (
     CREATE INDEX calls_waiting ON calls (namespace, priority DESC, run_at_seconds, id)
     WHERE state = 'waiting'
     """,
+    "CREATE INDEX calls_due ON calls (namespace, job, run_at_seconds) WHERE state = 'waiting'",
     """
     CREATE INDEX calls_failed ON calls (namespace, id) WHERE state = 'failed'
     """,
@@ -50,14 +51,15 @@ JOURNAL = (
     ) WITHOUT ROWID
     """,
     """
-    CREATE TABLE rates (
+    CREATE TABLE starts (
         namespace TEXT NOT NULL,
         job TEXT NOT NULL,
-        full_at_seconds REAL NOT NULL,
-        PRIMARY KEY (namespace, job)
+        number INTEGER NOT NULL,
+        started_at_seconds REAL NOT NULL,
+        PRIMARY KEY (namespace, job, number)
     ) WITHOUT ROWID
     """,
 )
 """`run_at_seconds` is when a call is due; `owner` is the process that runs it; `counted` is 1 for
-jobs with a limit over all processes; `full_at_seconds` is when a rate's starts are all saved up
-again."""
+jobs with a limit over all processes; `starts` has the newest starts of jobs with a rate, as many as
+it counts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ._envelope import MOST_CRASHES, Envelope
+from ._envelope import Envelope
 from ._journal_schema import JOURNAL
 
 TYPE_CHECKING = False
@@ -20,8 +20,6 @@ WAITING = "waiting"
 RUNNING = "running"
 FAILED = "failed"
 """The states of a call that is not over; `failed` is a dead letter, kept until somebody decides."""
-
-GIVEN_UP = f"given up: more than {MOST_CRASHES} of its runs ended with their process"
 
 # In the order of the fields of Envelope.
 ENVELOPE = """id, job, payload, run_at_seconds, key, priority, attempt, crashes, retry, trace,
@@ -68,15 +66,23 @@ class JournalTables:
         namespace: str,
         now: float,
         record: Callable[[list[RunRecord]], None],
+        keep: Callable[[str, str, float], None],
     ) -> None:
         self._connection = connection
         self._namespace = namespace
         self.now = now
         self.record = record
         """Writes down runs that are over, in the same transaction where there is one."""
+        self.keep = keep
+        """Keeps a note of the store in the same way: its key, its text, and until when."""
 
     def _all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(statement, (self._namespace, *values)).fetchall()
+
+    def _one(self, statement: str, *values: Any) -> Any:
+        """The first value of the first row; None where there is no row."""
+        row = self._connection.execute(statement, (self._namespace, *values)).fetchone()
+        return None if row is None else row[0]
 
     def _change(self, statement: str, *values: Any) -> int:
         return self._connection.execute(statement, (self._namespace, *values)).rowcount
@@ -85,12 +91,11 @@ class JournalTables:
 
     def with_key(self, job: str, key: str) -> str | None:
         """The id of the call of a job that has this key and is not over."""
-        found = self._all(
+        run_id: str | None = self._one(
             "SELECT id FROM calls WHERE namespace = ? AND job = ? AND key = ? "
             "AND key IS NOT NULL AND state != 'failed'",
             *(job, key),
         )
-        run_id: str | None = found[0][0] if found else None
         return run_id
 
     def add(self, rows: Sequence[tuple[Envelope, str | None]]) -> None:
@@ -123,41 +128,52 @@ class JournalTables:
 
     def due_at(self, jobs: Iterable[str]) -> float | None:
         """When the next call of these jobs is due; None if none waits."""
-        names = list(jobs)
-        rows = self._all(
-            "SELECT min(run_at_seconds) FROM calls INDEXED BY calls_waiting "
-            f"WHERE namespace = ? AND state = 'waiting' AND job IN ({_marks(names)})",
-            *names,
-        )
-        moment: float | None = rows[0][0]
-        return moment
+        # Job by job: so it is one step in the index for each, however many calls wait.
+        moments = [
+            self._one(
+                "SELECT min(run_at_seconds) FROM calls INDEXED BY calls_due "
+                "WHERE namespace = ? AND state = 'waiting' AND job = ?",
+                job,
+            )
+            for job in jobs
+        ]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def take(
         self, owner: str, jobs: Iterable[str], limits: Mapping[str, Limits], most: int
     ) -> list[Envelope]:
         """Makes calls that are due this owner's, the most important first, at most so many, and no
         more of a job than its limits let."""
-        names = [name for name in jobs if self._room(name, limits.get(name)) > 0]
+        names = [name for name in jobs if self._has_room(name, limits.get(name))]
         taken: list[Envelope] = []
-        while names and len(taken) < most:
+        priority = self._priority_below(None)
+        while names and priority is not None and len(taken) < most:
+            # Of one priority at a time: what is due then comes before what is not.
             rows = self._all(
                 f"SELECT {ENVELOPE} FROM calls INDEXED BY calls_waiting WHERE namespace = ? "
-                f"AND state = 'waiting' AND run_at_seconds <= ? AND job IN ({_marks(names)}) "
-                "ORDER BY priority DESC, run_at_seconds, id LIMIT ?",
-                *(self.now, *names, most - len(taken)),
+                "AND state = 'waiting' AND priority = ? AND run_at_seconds <= ? "
+                f"AND job IN ({_marks(names)}) ORDER BY run_at_seconds, id LIMIT ?",
+                *(priority, self.now, *names, most - len(taken)),
             )
             if not rows:
-                break
+                priority = self._priority_below(priority)
             for row in rows:
-                envelope = Envelope(**dict(zip(_FIELDS, row, strict=True)))
+                envelope = _envelope(row)
                 limit = limits.get(envelope.job)
-                if limit is not None and self._room(envelope.job, limit) <= 0:
-                    if envelope.job in names:
-                        names.remove(envelope.job)
-                    continue
-                self._own(envelope, owner, limit)
-                taken.append(envelope)
+                if self._has_room(envelope.job, limit):
+                    self._own(envelope, owner, limit)
+                    taken.append(envelope)
+                elif envelope.job in names:
+                    names.remove(envelope.job)
         return taken
+
+    def _priority_below(self, priority: int | None) -> int | None:
+        found: int | None = self._one(
+            "SELECT max(priority) FROM calls INDEXED BY calls_waiting "
+            "WHERE namespace = ? AND state = 'waiting' AND priority < ?",
+            float("inf") if priority is None else priority,
+        )
+        return found
 
     def _own(self, envelope: Envelope, owner: str, limit: Limits | None) -> None:
         self._change(
@@ -166,32 +182,41 @@ class JournalTables:
             *(owner, self.now, int(limit is not None), envelope.id),
         )
         if limit is not None and limit.rate is not None:
+            number = self._starts(envelope.job) + 1
             self._change(
-                "REPLACE INTO rates (namespace, job, full_at_seconds) VALUES (?, ?, ?)",
-                envelope.job,
-                max(self._full_at(envelope.job), self.now) + limit.rate.interval,
+                "INSERT INTO starts (namespace, job, number, started_at_seconds) "
+                "VALUES (?, ?, ?, ?)",
+                *(envelope.job, number, self.now),
+            )
+            self._change(
+                "DELETE FROM starts WHERE namespace = ? AND job = ? AND number <= ?",
+                *(envelope.job, number - limit.rate.count),
             )
 
-    def _room(self, job: str, limits: Limits | None) -> float:
-        """How many calls of a job may start now."""
-        if limits is None:
-            return 1
-        room = float("inf")
-        if limits.concurrency is not None:
-            ((running,),) = self._all(
+    def _has_room(self, job: str, limits: Limits | None) -> bool:
+        """Whether a call of a job may start now."""
+        if limits is not None and limits.concurrency is not None:
+            running = self._one(
                 "SELECT count(*) FROM calls INDEXED BY calls_counted WHERE namespace = ? "
                 "AND job = ? AND counted = 1 AND state = 'running'",
                 job,
             )
-            room = limits.concurrency - running
-        if limits.rate is not None:
-            used = max(self._full_at(job) - self.now, 0.0) / limits.rate.interval
-            room = min(room, int(limits.rate.count - used + 1e-9))
-        return room
+            if running >= limits.concurrency:
+                return False
+        if limits is None or limits.rate is None:
+            return True
+        number = self._starts(job) + 1 - limits.rate.count
+        earlier: float | None = self._one(
+            "SELECT started_at_seconds FROM starts WHERE namespace = ? AND job = ? AND number = ?",
+            *(job, number),
+        )
+        # One that is far ahead was made before the clock was set back.
+        return earlier is None or abs(self.now - earlier) >= limits.rate.seconds
 
-    def _full_at(self, job: str) -> float:
-        rows = self._all("SELECT full_at_seconds FROM rates WHERE namespace = ? AND job = ?", job)
-        return rows[0][0] if rows else 0.0
+    def _starts(self, job: str) -> int:
+        """The number of the newest start of a job."""
+        newest = self._one("SELECT max(number) FROM starts WHERE namespace = ? AND job = ?", job)
+        return newest or 0
 
     # -- giving back and ending: each says whether the call was still this owner's
 
@@ -229,8 +254,9 @@ class JournalTables:
         """A call waits for its next attempt."""
         return bool(
             self._change(
-                "UPDATE calls SET state = 'waiting', owner = NULL, error = ?5, attempt = ?6, "
-                "crashes = ?7, run_at_seconds = ?8, changed_at_seconds = ?9 "
+                "UPDATE calls SET state = 'waiting', owner = NULL, attempt = ?6, "
+                "error = coalesce(?5, error), crashes = ?7, run_at_seconds = ?8, "
+                "changed_at_seconds = ?9 "
                 "WHERE namespace = ?1 AND id = ?2 AND owner = ?3 AND attempt = ?4 "
                 "AND state = 'running'",
                 *(envelope.id, owner, envelope.attempt, error, following.attempt),
@@ -239,6 +265,14 @@ class JournalTables:
         )
 
     # -- owners
+
+    def enter(self, owner: str, worker: str, ttl: float) -> None:
+        """Makes an owner known, or nobody would see that he has died."""
+        self._change(
+            "INSERT OR IGNORE INTO owners (namespace, id, worker, alive_until_seconds) "
+            "VALUES (?, ?, ?, ?)",
+            *(owner, worker, self.now + ttl),
+        )
 
     def beat(self, owner: str, worker: str, ttl: float) -> list[str]:
         """An owner is alive for so long. Returns the ids of the calls that are its own."""
@@ -259,21 +293,17 @@ class JournalTables:
         return [owner for (owner,) in rows]
 
     def take_over(self, owner: str) -> list[Call]:
-        """Lets others have what a dead owner left. Returns it; what was lost too often is a dead
-        letter then."""
+        """Lets others have what a dead owner left. Returns it."""
         rows = self._all(
             f"SELECT {ROW} FROM calls WHERE namespace = ? AND state = 'running' AND owner = ?",
             owner,
         )
         calls = [_call(row) for row in rows]
         self._change(
-            "UPDATE calls SET state = CASE WHEN crashes >= ?3 THEN 'failed' ELSE 'waiting' END, "
-            "error = CASE WHEN crashes >= ?3 THEN ?5 ELSE error END, "
-            "key = CASE WHEN crashes >= ?3 THEN NULL ELSE key END, "
-            "owner = NULL, attempt = attempt + 1, crashes = crashes + 1, "
-            "changed_at_seconds = ?4, run_at_seconds = ?4 "
+            "UPDATE calls SET state = 'waiting', owner = NULL, attempt = attempt + 1, "
+            "crashes = crashes + 1, changed_at_seconds = ?3, run_at_seconds = ?3 "
             "WHERE namespace = ?1 AND state = 'running' AND owner = ?2",
-            *(owner, MOST_CRASHES, self.now, GIVEN_UP),
+            *(owner, self.now),
         )
         self.forget_owner(owner)
         return calls
@@ -296,19 +326,26 @@ class JournalTables:
         asked = {"state = ?": state, "job = ?": job, "id < ?": before}
         given = {text: value for text, value in asked.items() if value is not None}
         conditions = " AND ".join(("namespace = ?", *given))
+        index = ""
+        if state == FAILED:  # which the index wants to see in so many words
+            index, conditions = "INDEXED BY calls_failed", f"{conditions} AND state = 'failed'"
         rows = self._all(
-            f"SELECT {ROW} FROM calls WHERE {conditions} ORDER BY id DESC LIMIT ?",
+            f"SELECT {ROW} FROM calls {index} WHERE {conditions} ORDER BY id DESC LIMIT ?",
             *(*given.values(), limit),
         )
         return [_call(row) for row in rows]
 
     def jobs_waiting(self) -> list[str]:
         """The names of the jobs that have calls waiting."""
-        rows = self._all(
-            "SELECT DISTINCT job FROM calls INDEXED BY calls_waiting WHERE namespace = ? "
-            "AND state = 'waiting'"
-        )
-        return [job for (job,) in rows]
+        names: list[str] = []
+        # From one to the next, however many calls each has.
+        while name := self._one(
+            "SELECT min(job) FROM calls INDEXED BY calls_due WHERE namespace = ? "
+            "AND state = 'waiting' AND job > ?",
+            names[-1] if names else "",
+        ):
+            names.append(name)
+        return names
 
     def withdraw(self, run_id: str) -> Call | None:
         """Takes back a call that waits. Returns it."""
@@ -353,9 +390,12 @@ def journal_in_memory() -> sqlite3.Connection:
 _FIELDS = tuple(Envelope.__dataclass_fields__)
 
 
+def _envelope(row: tuple[Any, ...]) -> Envelope:
+    return Envelope(**dict(zip(_FIELDS, row, strict=True)))
+
+
 def _call(row: tuple[Any, ...]) -> Call:
-    envelope = Envelope(**dict(zip(_FIELDS, row[: len(_FIELDS)], strict=True)))
-    return Call(envelope, *row[len(_FIELDS) :])
+    return Call(_envelope(row[: len(_FIELDS)]), *row[len(_FIELDS) :])
 
 
 def _marks(values: Sequence[object]) -> str:

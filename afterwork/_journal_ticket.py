@@ -6,6 +6,7 @@ from . import _events
 from ._group_commit import Write
 from ._journal_writes import End, fail
 from ._outcome import Outcome
+from ._results import PREFIX
 from ._run_record import describe
 from ._store import RunRecord, kept_error
 from ._ticket import GO, Plain, Verdict
@@ -92,11 +93,11 @@ class JournalTicket(Plain):
         still this process'."""
         envelope, owner, outcome = self.envelope, self.journal.owner, work.outcome
         error = None if work.error is None else kept_error(describe(work.error))
-        following = self.following
-        if following is None and outcome in (Outcome.CANCELLED, Outcome.ABANDONED):
+        if self.following is None and outcome in (Outcome.CANCELLED, Outcome.ABANDONED):
             withdrawn = work.started is None and work.cut in CANCELLED_HERE
             if not withdrawn and not self.was_cancelled:
-                following = envelope.again(None, crashed=True)
+                self.following = envelope.again(None, crashed=True)
+        following = self.following
         if following is not None:
             return Write(lambda tables: tables.give_back(envelope, owner, following, error))
         record = RunRecord(
@@ -112,7 +113,17 @@ class JournalTicket(Plain):
         )
         if outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
             return Write(lambda tables: fail(tables, envelope, owner, record))
-        return End(envelope, owner, record)
+        return End(envelope, owner, record, self._result(work))
+
+    def _result(self, work: Work) -> tuple[str, str, float] | None:
+        """What is to be kept of what it returned."""
+        job = self.job
+        if work.outcome is not Outcome.SUCCEEDED or self.result.value is None or job is None:
+            return None
+        text = self.result.text(job.codec, job.name)
+        if text is None:
+            return None
+        return PREFIX + self.envelope.id, text, work.queue.owner.settings.keep_for
 
     def ended(self, write: Write[JournalTables], work: Work) -> None:
         """Told in the writing thread what became of it."""

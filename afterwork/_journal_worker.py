@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 from . import _events
-from .errors import PayloadError, StoreError
+from .errors import StoreError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class JournalWorker:
         self.dispatch = journal.dispatch
         self.concurrency = concurrency
         self._running: set[Work] = set()
+        self._lock = threading.Lock()
+        self._taken: list[Envelope] = []
+        """What is this process' and not under way yet."""
+        self._gone = False
         self._alarm: Signal | None = None
         self._rung = False
         self._stopped = False
@@ -59,6 +65,10 @@ class JournalWorker:
         finally:
             self._stopped = True
             self.journal.unlisten(self.ring)
+            with self._lock:
+                self._gone = True
+                left, self._taken = self._taken, []
+            self.journal.give_back(left)
 
     def ring(self) -> None:
         """Something has changed. From any thread."""
@@ -87,24 +97,34 @@ class JournalWorker:
 
     async def _sleep(self, loop: Loop, seconds: float) -> None:
         self._alarm = loop.signal()
-        if not self._rung or self._stopped:
+        if not self._rung:
             await self._alarm.wait(seconds)
         self._alarm = None
         self._rung = False
 
     async def _take(self, loop: Loop) -> float:
         """Returns how long to sleep if nothing happens."""
-        journal = self.journal
         room = self.concurrency - len(self._running)
         due_at, now = await self.dispatch.ask(loop, self._look)
         if due_at is None or due_at > now:
             return POLL_SECONDS if due_at is None else min(due_at - now, POLL_SECONDS)
         if room <= 0:
             return POLL_SECONDS
-        taken = await self.dispatch.ask(loop, lambda: journal.take(room))
-        for envelope in taken:
-            self._start(envelope, loop)
-        return 0.0 if len(taken) == room else HELD_SECONDS
+        number = await self.dispatch.ask(loop, lambda: self._take_out(room))
+        while self._taken:
+            self._start(self._taken.pop(0), loop)
+        return 0.0 if number == room else HELD_SECONDS
+
+    def _take_out(self, most: int) -> int:
+        """Returns how many were taken. Whoever waits for that may be cancelled meanwhile."""
+        taken = self.journal.take(most)
+        with self._lock:
+            if not self._gone:
+                self._taken, left = taken, []
+            else:
+                left = taken
+        self.journal.give_back(left)
+        return len(taken)
 
     def _look(self) -> tuple[float | None, float]:
         """When the next call is due, and what the time is."""
@@ -134,7 +154,7 @@ class JournalWorker:
     def _start(self, envelope: Envelope, loop: Loop) -> None:
         try:
             work = self.journal.order(envelope)
-        except PayloadError as error:
+        except Exception as error:
             self.journal.refuse(envelope, error)
             return
         self._running.add(work)

@@ -39,31 +39,48 @@ class Add(Base):
 
 
 class End(Base):
-    """A call is over and is not kept. Its answer is whether it was still its owner's."""
+    """A call is over and is not kept. Its answer is whether it was still its owner's. `result`: the
+    note of what it returned, as its key, its text and for how many seconds."""
 
-    __slots__ = ("envelope", "owner", "record")
+    __slots__ = ("envelope", "owner", "record", "result")
 
-    def __init__(self, envelope: Envelope, owner: str, record: RunRecord) -> None:
+    def __init__(
+        self,
+        envelope: Envelope,
+        owner: str,
+        record: RunRecord,
+        result: tuple[str, str, float] | None = None,
+    ) -> None:
         super().__init__(self._end)
         self.envelope = envelope
         self.owner = owner
         self.record = record
+        self.result = result
 
     def _end(self, tables: JournalTables) -> bool:
         return end_all(tables, [self])[0]
 
 
 def apply(tables: JournalTables, batch: list[Base]) -> None:
-    """Writes a batch: what is taken in, what is over, then the rest in its order."""
-    adds = [write for write in batch if isinstance(write, Add)]
-    for add, ids in zip(adds, add_all(tables, adds), strict=True):
-        add.answer = ids
+    """Writes a batch: what is over, whose keys are free then, and the rest in its order, with what
+    is taken in together as far as nothing else comes between."""
     ends = [write for write in batch if isinstance(write, End)]
     for end, mine in zip(ends, end_all(tables, ends), strict=True):
         end.answer = mine
+    adds: list[Add] = []
     for write in batch:
-        if not isinstance(write, (Add, End)):
+        if isinstance(write, Add):
+            adds.append(write)
+        elif not isinstance(write, End):
+            _add(tables, adds)
             write.answer = write.call(tables)
+    _add(tables, adds)
+
+
+def _add(tables: JournalTables, adds: list[Add]) -> None:
+    for add, ids in zip(adds, add_all(tables, adds), strict=True):
+        add.answer = ids
+    adds.clear()
 
 
 def add_all(tables: JournalTables, adds: list[Add]) -> list[list[str]]:
@@ -96,6 +113,10 @@ def end_all(tables: JournalTables, ends: list[End]) -> list[bool]:
     over = [end for end, is_mine in zip(ends, mine, strict=True) if is_mine]
     tables.delete([end.envelope.id for end in over])
     tables.record([_started(end.record, tables.now) for end in over])
+    for end in over:
+        if end.result is not None:
+            key, text, seconds = end.result
+            tables.keep(key, text, tables.now + seconds)
     return mine
 
 

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 HIDDEN = "[hidden]"
 LONGEST_TEXT = 200
 _SECRET = re.compile(
-    r"pass(word|wd|phrase)|secret|token|api[_-]?key|authorization|credential|cookie|private[_-]?key"
-    r"|\bpin\b|cvv|card[_-]?number|signature",
+    r"pass(word|wd|phrase)|pwd|secret|token|api[_-]?key|authorization|credential|cookie"
+    r"|private[_-]?key|(?<![a-z])pin(?![a-z])|cvv|card[_-]?number|signature",
     re.IGNORECASE,
 )
-_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s/@]+@")
+_URL_PASSWORD = re.compile(r"(\w+://[^\s:/@]*):[^\s/]+@")
 
 
 def redacted(value: Any, name: str = "") -> Any:
@@ -39,10 +39,15 @@ def arguments(payload: str, names: list[str]) -> dict[str, Any]:
     positional ones."""
     try:
         given, named = json.loads(payload)
-        listed = {
-            names[at] if at < len(names) else f"argument {at + 1}": value
-            for at, value in enumerate(given)
-        }
+        listed = {_name(names, at): value for at, value in enumerate(given)}
         return {name: redacted(value, name) for name, value in {**listed, **named}.items()}
     except (ValueError, TypeError, AttributeError):
         return {"payload": "[not readable]"}
+
+
+def _name(names: list[str], at: int) -> str:
+    """What a positional argument is called. Those that are more are the last one's, as `*tokens`
+    is, and as secret."""
+    if at < len(names):
+        return names[at]
+    return f"{names[-1]} {at + 2 - len(names)}" if names else f"argument {at + 1}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from . import _events
 from ._answers import Answer
 from ._status import status_of
 
@@ -85,4 +86,14 @@ class RunStream:
                 await send({"type": "http.response.body", "body": text, "more_body": True})
             if status.over or clock.monotonic() >= end or await gone.wait(POLL_SECONDS):
                 return
-            status = await status_of(self._dispatch, self._run_id)
+            status = await self._look()
+
+    async def _look(self) -> RunStatus | None:
+        """Where the run stands. None where that cannot be told: the browser asks again."""
+        try:
+            return await status_of(self._dispatch, self._run_id)
+        except Exception as error:
+            self._dispatch.notices.say_each_minute(
+                "store.error", _events.ERROR, error, doing="follow a run"
+            )
+            return None

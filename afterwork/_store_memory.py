@@ -61,19 +61,28 @@ class MemoryStore(LocalStore):
     def journal(self, doing: str, *, writes: bool = True) -> Iterator[JournalTables]:
         """The journal's rows, for one transaction."""
         ended: list[RunRecord] = []
+        notes: list[tuple[str, str, float]] = []
+
+        def keep(key: str, text: str, until: float) -> None:
+            notes.append((key, text, until))
+
         with self._journal_guard:
             if self._journal is None:
                 self._journal = journal_in_memory()
             connection = self._journal
             connection.execute("BEGIN")
             try:
-                yield JournalTables(connection, "", self.now(), ended.extend)
+                yield JournalTables(connection, "", self.now(), ended.extend, keep)
+                # Before the calls are gone from the journal: nobody is to find them nowhere.
+                for note in notes:
+                    with self._step("keep a note") as tables:
+                        tables.save_note(*note)
+                for record in ended:
+                    self.claim(record, (), keep=0, ttl=0)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        for record in ended:
-            self.claim(record, (), keep=0, ttl=0)
 
     @contextmanager
     def _step(self, doing: str, *, writes: bool = True) -> Iterator[MemoryTables]:

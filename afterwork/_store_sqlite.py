@@ -92,7 +92,11 @@ class SQLiteStore(LocalStore):
             now = self.now()
             tables = SQLiteTables(connection, self._namespace, now)
             yield JournalTables(
-                connection, self._namespace, now, lambda runs: take_down(tables, runs)
+                connection,
+                self._namespace,
+                now,
+                lambda runs: take_down(tables, runs),
+                tables.save_note,
             )
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from .. import _dead_letters
 from ..errors import AfterworkError
+from ._dead import MOST
 from ._point import Point
 
 TYPE_CHECKING = False
@@ -58,7 +59,7 @@ def _kept(found: Found, engine: Engine, count: int) -> Point:
 
 
 def _letters(found: Found) -> list[Point]:
-    letters = _dead_letters.listed(found.dispatch, None, None, _dead_letters.MOST)
+    letters = _dead_letters.listed(found.dispatch, None, None, MOST)
     if not letters:
         return []
     text = f"{len(letters)} calls were given up, the newest of {letters[0].job}"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+MOST = 10_000
+"""Dead letters that are looked at together."""
 HEADS = ("RUN", "JOB", "ATTEMPTS", "GIVEN UP", "WHY")
 
 
@@ -177,8 +179,6 @@ def _letters(
 
 
 def _all(dispatch: Dispatch, job: str | None) -> list[DeadLetter]:
-    from .._dead_letters import MOST
-
     return _letters(dispatch, job, None, MOST)
 
 
