@@ -79,7 +79,7 @@ def answers(address: str) -> bool:
         return False
 
 
-@pytest.mark.parametrize("recipe", ["pgqueuer", "procrastinate"])
+@pytest.mark.parametrize("recipe", ["dbos", "pgqueuer", "procrastinate"])
 def test_orders_are_answered_and_a_worker_sends_their_receipts(
     recipe: str, url: str, tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     Run = Callable[[Envelope], Awaitable[Envelope | None]]
 
 __all__ = ["DBOSEngine"]
+
+T = TypeVar("T")
 
 STATES = {"ENQUEUED": "waiting", "DELAYED": "waiting", "PENDING": "running"}
 DBOS_DELAY_SECONDS = 1.0
@@ -213,6 +215,6 @@ class DBOSEngine:
         if not self._closing:
             await asyncio.to_thread(self._place.close)
 
-    async def _ask(self, doing: str, call: Callable[[], Any]) -> Any:
+    async def _ask(self, doing: str, call: Callable[[], T]) -> T:
         with engine_errors(self.name, doing):
             return await in_time(asyncio.to_thread(call), self._patience)

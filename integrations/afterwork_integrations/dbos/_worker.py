@@ -132,9 +132,10 @@ class Worker:
         )
         while not await self._ask("serve", lock.take):
             self._log.say_each_minute(logging.INFO, "engine.standby")
-            await self._nap(STANDBY_SECONDS)
+            self._news.clear()
             if stopping.done():
                 return False
+            await self._nap(STANDBY_SECONDS)
         return True
 
     async def _deliver(self, workflow: str, text: Any) -> None:

@@ -11,15 +11,17 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 from uuid import uuid4
 
 import pysqlite3.dbapi2 as newer_sqlite
 import pytest
 import sqlalchemy as sa
-from afterwork_integrations.dbos import DBOSEngine, step, sync_step
+from afterwork_integrations.dbos import DBOSEngine, _process, _worker, step, sync_step
 from afterwork_integrations.dbos._errors import engine_errors
 from afterwork_integrations.dbos._json import JSON, StepError
 from afterwork_integrations.dbos._locks import FileLock, ServerLock
+from afterwork_integrations.dbos._worker import Worker
 from dbos import DBOS
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
@@ -37,13 +39,18 @@ SCHEMA = "test_dbos"
 
 def on_postgresql(**options: Any) -> DBOSEngine:
     """A new, empty queue."""
-    settings = {"queue": f"q-{uuid4().hex}", "schema": SCHEMA, "poll": 0.05, "silent": 2.0}
+    settings: dict[str, Any] = {
+        "queue": f"q-{uuid4().hex}",
+        "schema": SCHEMA,
+        "poll": 0.05,
+        "silent": 2.0,
+    }
     return DBOSEngine(**({"url": database_url()} | settings | options))
 
 
 def on_sqlite(folder: Path, **options: Any) -> DBOSEngine:
     """The same. Debian 12 has an older SQLite than DBOS needs."""
-    settings = {"poll": 0.05, "silent": 2.0, "sqlite": newer_sqlite}
+    settings: dict[str, Any] = {"poll": 0.05, "silent": 2.0, "sqlite": newer_sqlite}
     return DBOSEngine(f"sqlite:///{folder}/{uuid4().hex}.db", **(settings | options))
 
 
@@ -353,8 +360,11 @@ async def test_a_call_that_killed_all_its_workers_is_given_up(engine: DBOSEngine
         assert site.seen == []
 
 
-async def test_one_process_serves_a_file_and_the_next_stands_by(tmp_path: Path) -> None:
+async def test_one_process_serves_a_file_and_the_next_stands_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Until it is gone, or it is told to stop itself."""
+    monkeypatch.setattr(_worker, "STANDBY_SECONDS", 0.05)
     engine = on_sqlite(tmp_path)
     file = engine._place.file
     assert file is not None
@@ -442,6 +452,106 @@ class Failing:
             return call(*args)
 
         return called
+
+
+async def test_what_is_lost_on_its_way_is_put_back(
+    engine: DBOSEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that was taken and did not begin."""
+    lost = Failing(1, RuntimeError("it did not begin"))
+    begin = lost.before(_process.execute_dequeued_workflow)
+    monkeypatch.setattr(_process, "execute_dequeued_workflow", begin)
+    async with Steps(engine).site() as site:
+        run_id = await site.call("x")
+        async with site.serving():
+            await site.ended(run_id)
+        assert lost.left == 0
+
+
+async def test_a_launch_that_fails_leaves_no_dbos_behind(
+    engine: DBOSEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one works."""
+    async with Steps(engine).site() as site:
+        with monkeypatch.context() as patch:
+            patch.setattr(DBOS, "launch", Failing(1, OSError("no more threads")).before(print))
+            with pytest.raises(EngineError, match="could not launch DBOS: no more threads"):
+                await engine.serve(concurrency=1, stop=asyncio.sleep(5))
+        stop = asyncio.ensure_future(asyncio.sleep(0))
+        await engine.serve(concurrency=1, stop=stop)
+        await site.nothing_else()
+
+
+async def test_an_end_that_cannot_be_written_is_said(
+    engine: DBOSEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the worker had is found by the next."""
+    async with Steps(engine).site() as site:
+        async with site.serving():
+            await site.ended(await site.call("x"))
+            worker = next(iter(engine._workers))
+            cut = sa.exc.OperationalError("UPDATE", {}, OSError("the line was cut"))
+            monkeypatch.setattr(worker, "_calls", Cut(cut))
+        assert "the line was cut" in caplog.text
+        monkeypatch.undo()
+        await site.nothing_else()
+
+
+class Cut:
+    """Calls to which there is no line."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def give_back(self, *args: object) -> int:
+        raise self.error
+
+
+async def test_what_comes_too_late_begins_nothing(tmp_path: Path) -> None:
+    """When its worker has gone, or while another sees whether it lives."""
+    engine = on_sqlite(tmp_path)
+    worker = Worker(
+        engine._place,
+        engine._calls,
+        AsyncMock(),
+        engine._log,
+        queue="q",
+        concurrency=1,
+        poll=1.0,
+        silent=1.0,
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await worker._deliver("unknown", "")
+    with pytest.raises(_process._Over):
+        await _process.carry("x")
+    worker._lock = Mock(take=lambda: False)
+    assert worker._look() == 0
+
+
+async def test_a_lock_is_held_by_one(engine: DBOSEngine) -> None:
+    """Until it lets go."""
+    database, _ = engine._place.opened()
+    file = engine._place.file
+
+    def lock() -> FileLock | ServerLock:
+        return ServerLock(database, "one", 2.0) if file is None else FileLock(file, "x")
+
+    one, two = lock(), lock()
+    assert one.take()
+    assert not two.take()
+    two.release()
+    one.release()
+    assert two.take()
+    two.release()
+    await engine.close()
+
+
+async def test_a_database_that_is_down_at_the_start_ends_serve() -> None:
+    """Whatever started the worker starts it again."""
+    engine = DBOSEngine("postgresql://127.0.0.1:1/x", timeout=1.0)
+    Afterwork(engine=engine, store="memory:").engine  # noqa: B018
+    with pytest.raises(EngineError, match="could not connect"):
+        await engine.serve(concurrency=1, stop=asyncio.sleep(5))
 
 
 # -- options and errors
