@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -23,11 +24,12 @@ from afterwork_integrations.dbos._json import JSON, StepError
 from afterwork_integrations.dbos._locks import FileLock, ServerLock
 from afterwork_integrations.dbos._worker import Worker
 from dbos import DBOS
+from dbos._core import execute_dequeued_workflow
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
 from afterwork import Afterwork, Retry, after
-from afterwork.engines import Engine
+from afterwork.engines import Engine, Envelope
 from afterwork.errors import EngineError, InvalidOptionError, PayloadError
 from afterwork.testing._engine_tests import EngineTests
 from afterwork.testing.engine_contract import EngineContract
@@ -459,7 +461,7 @@ async def test_what_is_lost_on_its_way_is_put_back(
 ) -> None:
     """A call that was taken and did not begin."""
     lost = Failing(1, RuntimeError("it did not begin"))
-    begin = lost.before(_process.execute_dequeued_workflow)
+    begin = lost.before(execute_dequeued_workflow)
     monkeypatch.setattr(_process, "execute_dequeued_workflow", begin)
     async with Steps(engine).site() as site:
         run_id = await site.call("x")
@@ -505,6 +507,35 @@ class Cut:
 
     def give_back(self, *args: object) -> int:
         raise self.error
+
+
+async def test_what_a_thread_writes_is_waited_for(
+    engine: DBOSEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that is cut does not leave it behind; and closing meanwhile takes nothing away."""
+    hand_over = engine._calls.hand_over
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(workflow: str, owner: str, following: Envelope | None) -> None:
+        begun.set()
+        go.wait(10)
+        hand_over(workflow, owner, following)
+
+    monkeypatch.setattr(engine._calls, "hand_over", slowly)
+    async with Steps(engine).site() as site:
+        await site.call("x")
+        async with site.serving() as worker:
+            await site.until(begun.is_set)
+            await engine.close()
+            worker.task.cancel()
+            await asyncio.sleep(0.1)
+            assert not worker.task.done()
+            go.set()
+            await asyncio.wait({worker.task}, timeout=10)
+            assert worker.task.cancelled()
+            worker.task = asyncio.ensure_future(asyncio.sleep(0))
+        assert rows(engine) == 0
+        assert site.seen == ["x"]
 
 
 async def test_what_comes_too_late_begins_nothing(tmp_path: Path) -> None:
