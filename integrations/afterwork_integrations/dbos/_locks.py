@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from afterwork.errors import EngineError
 
@@ -84,7 +85,7 @@ class ServerLock:
             try:
                 self._session.execute(sa.text("SELECT 1"))
                 return True
-            except sa.exc.DBAPIError:
+            except DBAPIError:
                 self.release()
         session = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         quarter = max(1, round(self._silent / 4))
@@ -111,7 +112,7 @@ class ServerLock:
     def release(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            with suppress(sa.exc.DBAPIError):
+            with suppress(DBAPIError):
                 session.invalidate()  # back in the pool it would keep the lock
             session.close()
 

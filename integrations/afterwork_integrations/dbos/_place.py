@@ -10,6 +10,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from dbos import DBOSClient
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError
 
 from afterwork.errors import EngineError, InvalidOptionError
 
@@ -112,7 +114,7 @@ class Place:
             self.url, module=self._sqlite, pool_size=CONNECTIONS, pool_timeout=self.timeout
         )
 
-        @sa.event.listens_for(engine, "connect")
+        @event.listens_for(engine, "connect")
         def _set(connection: Any, _: object) -> None:
             # A transaction that begins with reading and then writes would fail, and not wait.
             connection.isolation_level = "IMMEDIATE"
@@ -142,7 +144,7 @@ class Place:
 def _read(url: str) -> sa.URL:
     try:
         read = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except ArgumentError:
         # The reason may quote a part of the password.
         raise EngineError(
             "dbos", "read its URL", "it is none", "Write special characters as %XX."

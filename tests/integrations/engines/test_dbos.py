@@ -25,6 +25,7 @@ from afterwork_integrations.dbos._locks import FileLock, ServerLock
 from afterwork_integrations.dbos._worker import Worker
 from dbos import DBOS
 from dbos._core import execute_dequeued_workflow
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import Session
 
@@ -47,7 +48,8 @@ def on_postgresql(**options: Any) -> DBOSEngine:
         "poll": 0.05,
         "silent": 2.0,
     }
-    return DBOSEngine(**({"url": database_url()} | settings | options))
+    settings["url"] = database_url()
+    return DBOSEngine(**(settings | options))
 
 
 def on_sqlite(folder: Path, **options: Any) -> DBOSEngine:
@@ -421,7 +423,7 @@ async def test_a_line_that_is_cut_ends_nothing(caplog: pytest.LogCaptureFixture)
             async with site.serving():
                 await site.ended(await site.call("before"))
                 with pytest.MonkeyPatch.context() as patch:
-                    cut = sa.exc.OperationalError("SELECT", {}, OSError("the line was cut"))
+                    cut = OperationalError("SELECT", {}, OSError("the line was cut"))
                     failing = Failing(2, cut)
                     for owner, name in (
                         (engine._calls, "hand_over"),
@@ -492,7 +494,7 @@ async def test_an_end_that_cannot_be_written_is_said(
         async with site.serving():
             await site.ended(await site.call("x"))
             worker = next(iter(engine._workers))
-            cut = sa.exc.OperationalError("UPDATE", {}, OSError("the line was cut"))
+            cut = OperationalError("UPDATE", {}, OSError("the line was cut"))
             monkeypatch.setattr(worker, "_calls", Cut(cut))
         assert "the line was cut" in caplog.text
         monkeypatch.undo()
@@ -602,8 +604,9 @@ async def test_a_database_that_is_down_at_the_start_ends_serve() -> None:
 )
 def test_a_wrong_option_is_refused(options: dict[str, Any], said: str) -> None:
     """With what would be right."""
+    options.setdefault("url", "postgresql://localhost/x")
     with pytest.raises(InvalidOptionError, match=said):
-        DBOSEngine(**({"url": "postgresql://localhost/x"} | options))
+        DBOSEngine(**options)
 
 
 def test_a_sqlite_that_is_too_old_is_refused(tmp_path: Path) -> None:
