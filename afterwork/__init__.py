@@ -10,6 +10,7 @@
     Reporter            receives finished runs
     Cron, Every         when a schedule fires, in real time zones
     Bearer, HeaderSecret, Verifier              who may trigger a job
+    status              where a durable call stands
     Engine              where durable calls run, beyond one machine
     MemoryStore, SQLiteStore, Store             where claims and run records are kept
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ._response import ResponseInfo
     from ._retry import Retry
     from ._run import Reporter, Run
+    from ._status import status
     from ._store import Store
     from ._store_memory import MemoryStore
     from ._store_sqlite import SQLiteStore
@@ -62,6 +64,7 @@ __all__ = [
     "Verifier",
     "after",
     "current_run",
+    "status",
 ]
 
 # A cold start pays for the names it uses and for no others.
@@ -87,6 +90,7 @@ _HOMES = {
     "Verifier": "_verify",
     "after": "_after",
     "current_run": "_after",
+    "status": "_status",
 }
 
 

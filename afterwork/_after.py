@@ -165,7 +165,9 @@ class After:
         work.options = options
         work.queue = queue
         work.exchange = exchange
-        work.ticket = ticket
+        if ticket is not None:
+            work.ticket = ticket
+            work.id = ticket.call_id
         parent = current_work.get()
         if parent is not None:
             work.chain = parent.sites
@@ -314,7 +316,9 @@ def _join_job(
     work.instruction = frame.f_lasti
     work.options = options
     work.queue = parent.queue
-    work.ticket = ticket
+    if ticket is not None:
+        work.ticket = ticket
+        work.id = ticket.call_id
     work.chain = parent.sites
     try:
         starting = work.queue.add(work)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ._asgi import ASGIApp
     from ._batches import Batches
     from ._cron import Cron
+    from ._dead_letters import DeadLetter
     from ._dispatch import Dispatch
     from ._engine import Engine
     from ._every import Every
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ._run import Run
     from ._schedule import Schedule
     from ._settings import SettingValues
+    from ._status import RunStatus
     from ._store import Store
     from ._verify import Verifier
 
@@ -258,6 +260,9 @@ class Afterwork:
             Runs what is due. Call it every minute or so.
         `/jobs`
             GET lists the jobs.
+        `/runs/{id}`
+            GET tells where a run stands; with `Accept: text/event-stream`, or `?stream=1` for a
+            browser's `EventSource`, as a stream of its changes. Errors are told by their class.
         `/health`
             GET tells whether everything is on time, 200 or 503. Without credentials it gives the
             verdict only.
@@ -382,6 +387,48 @@ class Afterwork:
     def store(self) -> Store:
         """The store. It is opened when it is first used, at the latest by its own `open()`."""
         return self.dispatch.chosen_store()
+
+    # -- durable calls
+
+    async def status(self, run_id: str) -> RunStatus | None:
+        """Where a run stands: `waiting`, `running`, or how it ended, with what it returned. None
+        if nobody knows it, or not any more. `after(job, ...)` returns what has its `run_id`.
+
+        Raises `StoreError`, `EngineError`.
+        """
+        from ._status import status_of
+
+        return await status_of(self.dispatch, run_id)
+
+    async def cancel(self, run_id: str, reason: str = "cancelled by hand") -> bool:
+        """Takes back a durable call that waits: True. One that runs, in whichever process, is asked
+        to end, which it sees within a third of `lease`: False. Raises `StoreError`, `EngineError`.
+        """
+        return await self.dispatch.cancel_call(run_id, reason)
+
+    async def dead_letters(
+        self, *, job: str | Job[..., Any] | None = None, before: str | None = None, limit: int = 100
+    ) -> list[DeadLetter]:
+        """Durable calls that are over without success, the newest first; `before`: only those with
+        smaller ids, for the next page. They are kept until they are retried or deleted. Raises
+        `StoreError`."""
+        from ._dead_letters import dead_letters
+
+        name = None if job is None else _name(job)
+        return await dead_letters(self.dispatch, job=name, before=before, limit=limit)
+
+    async def retry_dead(self, *run_ids: str) -> list[str]:
+        """Makes new calls of dead letters, with all their attempts before them, and forgets the old
+        ones. Returns the new ids. Raises `StoreError`, `EngineError`."""
+        from ._dead_letters import revive
+
+        return await revive(self.dispatch, run_ids)
+
+    async def delete_dead(self, *run_ids: str) -> int:
+        """Deletes dead letters for good; returns how many. Raises `StoreError`."""
+        from ._dead_letters import delete
+
+        return await delete(self.dispatch, run_ids)
 
     @property
     def engine(self) -> Engine:

@@ -117,12 +117,24 @@ async def close(pipeline: Pipeline, loop: Loop, grace: float) -> None:
                     for work in queue.unfinished()
                 )
                 await idle.wait(LEAVE_SECONDS if ticketed else 2 * ALLOWANCE_SECONDS)
+            await _let_go(pipeline, loop)
             await _flush(pipeline, loop)
     except BaseException:
         _cut_all(pipeline, "shutdown, cancelled by the server")
         raise
     finally:
         pipeline.ends = None
+
+
+async def _let_go(pipeline: Pipeline, loop: Loop) -> None:
+    """Lets the journal write what is left to write, and an engine close its connections."""
+    if pipeline.dispatch is None or pipeline.dispatch.used_engine is None:
+        return
+    try:
+        if not await loop.limit(pipeline.dispatch.used_engine.close(), LEAVE_SECONDS):
+            _events.emit(_events.WARNING, "engine.not_closed", None, seconds=LEAVE_SECONDS)
+    except Exception as error:
+        _events.emit(_events.ERROR, "engine.not_closed", error)
 
 
 async def _flush(pipeline: Pipeline, loop: Loop) -> None:

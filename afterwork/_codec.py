@@ -4,11 +4,12 @@
 |---|---|
 | None, bool, int, finite float, str, list, dict with text keys | itself |
 | tuple, set, frozenset | `{"$tuple": [...]}`, `{"$set": [...]}`, `{"$frozenset": [...]}` |
-| datetime, date, time | `{"$datetime": "2026-03-08T07:00:00+00:00"}`, `{"$date": ...}`, `{"$time": ...}` |
+| datetime, date, time | `{"$datetime": "<ISO 8601>"}`, `{"$date": ...}`, `{"$time": ...}` |
 | timedelta | `{"$timedelta": [days, seconds, microseconds]}` |
 | UUID, Decimal | `{"$uuid": "..."}`, `{"$decimal": "..."}` |
 | bytes | `{"$bytes": "<base64>"}` |
-| dataclass, pydantic model, Enum | `{"$object": ["Name", {...}]}`, `{"$enum": ["Name", "MEMBER"]}` |
+| dataclass, pydantic model | `{"$object": ["Name", {...}]}` |
+| Enum | `{"$enum": ["Name", "MEMBER"]}` |
 | a dict with a key that begins with `$` | `{"$dict": [[key, value], ...]}` |
 
 1. Exact types only: what is read is what was written. A subclass is refused, and so is everything
@@ -98,6 +99,11 @@ class Codec:
             return self._read(json.loads(text), "the result")
         except (ValueError, RecursionError):
             raise PayloadError("the result", "as it was written", "something else") from None
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the function's parameters, in their order."""
+        return [] if self._parameters is None else list(self._parameters.parameters)
 
     def takes(self, name: str) -> bool:
         """Whether the function has a parameter of that name."""

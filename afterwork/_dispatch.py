@@ -24,6 +24,7 @@ from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
 from ._work import DONE, Work
+from .errors import InvalidOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ._engine import Engine
     from ._envelope import Envelope
     from ._job import Job
+    from ._journal import Journal
     from ._loop import Loop
     from ._notices import Notices
     from ._occurrence import Trigger
@@ -64,6 +66,7 @@ class Dispatch:
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
         self._engine: Engine | None = None
+        self._journal: Journal | None = None
         pipeline.ticket_for = CallbackTicket(self).give_to
         pipeline.dispatch = self
 
@@ -165,15 +168,44 @@ class Dispatch:
         if self._engine is None:
             from ._deliveries import Deliveries
 
-            engine = self.pipeline.settings.engine
+            engine = self.pipeline.settings.engine or self.journal
             if engine is None:
-                raise NotImplementedError
+                raise InvalidOptionError(
+                    "engine",
+                    "given, or the store be a SQLiteStore or a MemoryStore: "
+                    f"{type(self.chosen_store()).__name__} keeps no durable calls",
+                    None,
+                )
             engine.bind(Deliveries(self).run)
             self._engine = engine
         return self._engine
 
+    @property
+    def used_engine(self) -> Engine | None:
+        """The engine, if anything has been given to it."""
+        return self._engine
+
+    def chosen_engine(self) -> Engine | None:
+        """The engine, or None where the app has none and its store keeps no journal."""
+        return None if self.pipeline.settings.engine is None else self.engine
+
+    @property
+    def journal(self) -> Journal | None:
+        """The journal of the app's store; None with another engine, and where it keeps none."""
+        if self._journal is None and self.pipeline.settings.engine is None:
+            from ._journal import Journal
+
+            if hasattr(self.chosen_store(), "journal"):
+                self._journal = Journal(self)
+        return self._journal
+
     async def write(self, works: list[Work], envelopes: list[Envelope]) -> None:
         """Gives the durable calls of a request to the engine, all or none where it can."""
+        engine = self.engine
+        journal = self.journal
+        if journal is not None:
+            await journal.write(works, envelopes)
+            return
         connections = {id(each.options.connection): each.options.connection for each in works}
         for connection in connections.values():
             batch = [
@@ -181,7 +213,7 @@ class Dispatch:
                 for work, envelope in zip(works, envelopes, strict=True)
                 if work.options.connection is connection
             ]
-            await self.engine.enqueue(batch, connection=connection)
+            await engine.enqueue(batch, connection=connection)
 
     def order(
         self,
@@ -191,6 +223,14 @@ class Dispatch:
         kwargs: Mapping[str, Any] | None = None,
     ) -> Work:
         """A run that is not under way yet."""
+        work = self.order_call(job, args, kwargs)
+        work.ticket = JobTicket(self, job, occurrence)
+        return work
+
+    def order_call(
+        self, job: Job[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+    ) -> Work:
+        """The same without a ticket, which its caller gives it."""
         work = Work()
         work.fn = job.fn
         work.args = args
@@ -200,11 +240,10 @@ class Dispatch:
         # What the job queues is its own, not that of the request which triggered it.
         work.context.run(current_exchange.set, None)
         code = getattr(job.fn, "__code__", None)
-        work.code = code or Dispatch.order.__code__
+        work.code = code or Dispatch.order_call.__code__
         work.instruction = 0
         work.options = job.options
         work.queue = Queue(self.pipeline)
-        work.ticket = JobTicket(self, job, occurrence)
         return work
 
     def occurrence(self, job: Job[..., Any], slot: int) -> Occurrence:
@@ -339,6 +378,15 @@ class Dispatch:
 
     # -- runs that are under way
 
+    def keep_alive(self, beat: Callable[[], None]) -> None:
+        """Calls that a few times per lease, from a thread of its own, at the latest until
+        `let_die`. It must not raise."""
+        self._keeper.hold(beat)
+
+    def let_die(self, beat: Callable[[], None]) -> None:
+        """Stops that."""
+        self._keeper.drop(beat)
+
     def keep(self, ticket: JobTicket) -> None:
         """Keeps the lease of a run until it is dropped."""
         self._kept[ticket] = None
@@ -359,6 +407,18 @@ class Dispatch:
                 event, name = f"run.{Outcome.ABANDONED}", record.job
                 _events.emit(_events.ERROR, event, None, job=name, run_id=record.id)
 
+    def tell_lost(self, envelope: Envelope) -> None:
+        """Says of a durable call that its process died with it; it goes on somewhere."""
+        _events.emit(
+            _events.WARNING,
+            "run.taken_over",
+            None,
+            job=envelope.job,
+            run_id=envelope.id,
+            attempt=envelope.attempt,
+            note="the process that ran it has died or was frozen; it runs again",
+        )
+
     def tell(self, job: Job[..., Any], record: RunRecord, outcome: Outcome) -> None:
         """Says of a run that is known from its record alone what is said of every other."""
         work = self.order(
@@ -376,6 +436,13 @@ class Dispatch:
         for ticket in list(self._kept):
             if ticket.job.name == job:
                 ticket.renew()
+
+    async def cancel_call(self, run_id: str, reason: str) -> bool:
+        """Takes back a durable call that waits; asks one that runs to end."""
+        if await self.engine.cancel(run_id):
+            return True
+        await self.ask_here(lambda: self.cancel(run_id, reason))
+        return False
 
     def cancel(self, run_id: str, reason: str) -> None:
         """Asks a run to end, in whichever process it is. That process sees it when it next renews

@@ -50,6 +50,11 @@ class DurableTicket(Plain):
         self.state = NEW
 
     @property
+    def call_id(self) -> str | None:
+        """That of the call, which its client may be told."""
+        return self.envelope.id
+
+    @property
     def unwritten(self) -> bool:
         """Whether the engine does not have it yet."""
         return self.state is NEW

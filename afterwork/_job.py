@@ -158,6 +158,8 @@ class Job(Base["P", "R"]):
         return await self._callers.enqueue(self, options, args, kwargs)
 
     def _merged(self, options: Options) -> Options:
+        if not options.given:
+            return self.options
         return Options(**{**self.options.given, **options.given})
 
     def __repr__(self) -> str:

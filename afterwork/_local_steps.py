@@ -101,11 +101,15 @@ def pause_of(tables: Tables, job: JobState) -> Pause | None:
 
 def _count(tables: Tables, record: RunRecord) -> None:
     tables.count(record.job, record.state)
-    job = known_job(tables, record.job)
+    tables.save_job(counted(known_job(tables, record.job), record))
+
+
+def counted(job: JobState, record: RunRecord) -> JobState:
+    """The state of a job once that run is over, but for its counts."""
     if record.state not in ("skipped", "missed"):
         job = replace(job, last_run=record)
     if record.state == "succeeded":
         job = replace(job, last_success_at=record.ended_at, failures_in_a_row=0)
     elif record.state in FAILURES:
         job = replace(job, failures_in_a_row=job.failures_in_a_row + 1)
-    tables.save_job(job)
+    return job

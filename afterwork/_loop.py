@@ -32,6 +32,14 @@ if TYPE_CHECKING:
             """It happened. Safe from any thread, also once the loop is gone."""
             ...
 
+        def set_here(self) -> None:
+            """It happened. Only from the loop's own thread, and cheaper there."""
+            ...
+
+        async def reached(self) -> None:
+            """Waits until it happened: once, and as cheaply as can be."""
+            ...
+
         async def wait(self, seconds: float | None) -> bool:
             """Waits until it happened, at most so long. Returns whether it did."""
             ...

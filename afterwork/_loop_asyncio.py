@@ -32,13 +32,16 @@ class AsyncioSignal:
 
     def set(self) -> None:
         try:
-            self.future.get_loop().call_soon_threadsafe(self._set)
+            self.future.get_loop().call_soon_threadsafe(self.set_here)
         except RuntimeError:
             pass  # the loop is closed, so nobody waits any more
 
-    def _set(self) -> None:
+    def set_here(self) -> None:
         if not self.future.done():
             self.future.set_result(None)
+
+    async def reached(self) -> None:
+        await self.future
 
     async def wait(self, seconds: float | None) -> bool:
         # `asyncio.wait` leaves the future alone when the waiter is cancelled, so one can wait

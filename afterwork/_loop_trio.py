@@ -36,6 +36,12 @@ class TrioSignal:
         except trio.RunFinishedError:
             pass  # the loop is over, so nobody waits any more
 
+    def set_here(self) -> None:
+        self.event.set()
+
+    async def reached(self) -> None:
+        await self.event.wait()
+
     async def wait(self, seconds: float | None) -> bool:
         with trio.move_on_after(float("inf") if seconds is None else seconds):
             await self.event.wait()

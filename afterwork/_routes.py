@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl
 
-from . import _answers, _arguments, _callers, _check, _due, _events, _health, _slots
+from . import (
+    _answers,
+    _arguments,
+    _callers,
+    _check,
+    _due,
+    _events,
+    _health,
+    _run_page,
+    _slots,
+)
 from ._answers import NO_FAILURES, Answer, Refused
 from ._callers import BadCallError, Call
 from ._current import current_exchange
@@ -20,7 +30,9 @@ from ._gate import Gate
 from ._loop import current_loop
 from ._occurrence import Occurrence
 from ._request_body import read_body
+from ._run_page import RunStream
 from ._serve import serve
+from ._status import status_of
 from ._verify import TriggerRequest
 from .errors import (
     InvalidOptionError,
@@ -44,7 +56,7 @@ if TYPE_CHECKING:
 MODES = ("wait", "accept")
 MAX_FIELDS = 50
 """How many fields of a query are read."""
-PAGES = ("health", "jobs", "tick")
+PAGES = ("health", "jobs", "runs", "tick")
 
 
 class Routes:
@@ -107,6 +119,7 @@ class Routes:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
+        answer: Answer | RunStream
         try:
             answer = await self._answer(scope, receive)
         except Refused as refused:
@@ -121,7 +134,7 @@ class Routes:
             answer = Answer(500, "error")
         await answer.send(send)
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer | RunStream:
         loop = current_loop()
         assert loop is not None, "a server runs a loop"
         name = _local_path(scope).strip("/")
@@ -139,6 +152,9 @@ class Routes:
             await self._gate.verify(request)
             query = _query(scope)
             call = _callers.identify(request, query)
+        if name.startswith(_run_page.PAGE):
+            run_id = name.removeprefix(_run_page.PAGE)
+            return await self._run_status(run_id, request, query, receive, loop)
         if name == "jobs":
             return await self._list(request, loop)
         if name == "tick":
@@ -151,7 +167,7 @@ class Routes:
         return answers[0] if name or len(answers) == 1 else _several(answers)
 
     def _methods(self, name: str) -> tuple[str, ...]:
-        if name in ("health", "jobs"):
+        if name in ("health", "jobs") or name.startswith(_run_page.PAGE):
             return ("GET",)
         return ("POST",) if self._private else ("GET", "POST")
 
@@ -256,6 +272,21 @@ class Routes:
         failed = not statuses.issubset(NO_FAILURES)
         status = "failed" if failed else "accepted" if accepted else "ok"
         return Answer(202 if accepted else 200, status, runs=entries)
+
+    async def _run_status(
+        self,
+        run_id: str,
+        request: TriggerRequest,
+        query: dict[str, str],
+        receive: Receive,
+        loop: Loop,
+    ) -> Answer | RunStream:
+        wanted = request.header("accept") or ""
+        if "text/event-stream" in wanted or query.get("stream") in ("1", "true"):
+            status = await status_of(self._dispatch, run_id)
+            if status is not None:
+                return RunStream(self._dispatch, run_id, status, receive, loop)
+        return await _run_page.answer(self._dispatch, run_id)
 
     async def _list(self, request: TriggerRequest, loop: Loop) -> Answer:
         _, entries = await self._check(loop)

@@ -67,7 +67,7 @@ DEFAULT_KEEP_SECONDS = 30 * 86_400.0
 DEFAULT_SLOW_SECONDS = 10.0
 DEFAULT_MAX_PAYLOAD = 262_144
 DEFAULT_CONCURRENCY = 10
-ENGINE = ("bind", "enqueue", "serve", "status", "cancel", "capabilities", "name")
+ENGINE = ("bind", "enqueue", "serve", "status", "cancel", "capabilities", "close", "name")
 RECORDS = ("failures", "all", "none")
 DEFAULT_GRACE_SECONDS = 25.0
 """Below the 30 s that Kubernetes, Heroku, Render and gunicorn give a process to end."""

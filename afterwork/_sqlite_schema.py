@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 
+from ._journal_schema import JOURNAL
+
 APPLICATION_ID = 0x61667477
 """`aftw`: what says in a file's head that it is ours."""
 
@@ -116,7 +118,7 @@ VERSION_1 = (
     """,
 )
 
-MIGRATIONS = (VERSION_1,)
+MIGRATIONS = (VERSION_1, JOURNAL)
 
 
 def problem_with(connection: sqlite3.Connection) -> tuple[str, str] | None:

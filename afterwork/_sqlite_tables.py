@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 FORGOTTEN_AT_ONCE = 5000
 """How many keys, and how many notes, one `forget` deletes at most."""
 
+MOST_RUNS = 50
+"""Rows in one statement: SQLite takes 999 values at least."""
+
 # In the order of the fields of RunRecord.
 RECORD = """id, job, "trigger", state, slot, delivery, attempt, worker, claimed_at_seconds,
     started_at_seconds, ended_at_seconds, alive_until_seconds, duration_seconds, reason, error"""
@@ -57,8 +60,20 @@ class SQLiteTables:
         return None if row is None else Kept(_record(row[:-2]), *row[-2:])
 
     def save_run(self, kept: Kept) -> None:
-        values = (*_values(kept.record), kept.claimant, kept.keys_until)
-        self._all(f"REPLACE INTO runs (namespace, {KEPT}) VALUES ({_marks(values)})", *values)
+        self.save_runs([kept])
+
+    def save_runs(self, some: list[Kept]) -> None:
+        """As `save_run`, for many in few statements."""
+        for start in range(0, len(some), MOST_RUNS):
+            rows = [
+                (self._namespace, *_values(kept.record), kept.claimant, kept.keys_until)
+                for kept in some[start : start + MOST_RUNS]
+            ]
+            marks = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
+            self._connection.execute(
+                f"REPLACE INTO runs (namespace, {KEPT}) VALUES {marks}",
+                [value for row in rows for value in row],
+            )
 
     def dead(self) -> list[str]:
         rows = self._all(
@@ -184,11 +199,11 @@ class SQLiteTables:
         )
         self._all(f"REPLACE INTO jobs (namespace, {JOB}) VALUES ({_marks(values)})", *values)
 
-    def count(self, job: str, state: str) -> None:
+    def count(self, job: str, state: str, number: int = 1) -> None:
         self._all(
-            "INSERT INTO counts (namespace, job, state, number) VALUES (?, ?, ?, 1) "
-            "ON CONFLICT (namespace, job, state) DO UPDATE SET number = number + 1",
-            *(job, state),
+            "INSERT INTO counts (namespace, job, state, number) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (namespace, job, state) DO UPDATE SET number = number + excluded.number",
+            *(job, state, number),
         )
 
     def jobs(self, name: str | None) -> list[JobState]:

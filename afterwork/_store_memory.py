@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from ._clock import SYSTEM_CLOCK
+from ._journal_tables import JournalTables, journal_in_memory
 from ._local_store import LocalStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Iterator
     from typing import Literal
 
@@ -42,6 +44,8 @@ class MemoryStore(LocalStore):
         self._guard = threading.Lock()
         self._tables = MemoryTables()
         self._writes = 0
+        self._journal: sqlite3.Connection | None = None
+        self._journal_guard = threading.Lock()
 
     def open(self) -> None:
         """Does nothing: there is nothing to connect to."""
@@ -52,6 +56,24 @@ class MemoryStore(LocalStore):
     def now(self) -> float:
         """The clock that was given."""
         return self._clock.now()
+
+    @contextmanager
+    def journal(self, doing: str, *, writes: bool = True) -> Iterator[JournalTables]:
+        """The journal's rows, for one transaction."""
+        ended: list[RunRecord] = []
+        with self._journal_guard:
+            if self._journal is None:
+                self._journal = journal_in_memory()
+            connection = self._journal
+            connection.execute("BEGIN")
+            try:
+                yield JournalTables(connection, "", self.now(), ended.extend)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        for record in ended:
+            self.claim(record, (), keep=0, ttl=0)
 
     @contextmanager
     def _step(self, doing: str, *, writes: bool = True) -> Iterator[MemoryTables]:

@@ -6,8 +6,10 @@ import os
 from contextlib import contextmanager
 
 from ._clock import SYSTEM_CLOCK
+from ._journal_tables import JournalTables
 from ._local_store import LocalStore
 from ._sqlite_file import SQLiteFile
+from ._sqlite_records import take_down
 from ._sqlite_tables import SQLiteTables
 from .errors import InvalidOptionError
 
@@ -82,6 +84,16 @@ class SQLiteStore(LocalStore):
     def now(self) -> float:
         """The clock of this machine, or the one that was given."""
         return self._clock.now()
+
+    @contextmanager
+    def journal(self, doing: str, *, writes: bool = True) -> Iterator[JournalTables]:
+        """The journal's rows, for one transaction. `doing` is for the error if it fails."""
+        with self._file.transaction(doing, writes=writes) as connection:
+            now = self.now()
+            tables = SQLiteTables(connection, self._namespace, now)
+            yield JournalTables(
+                connection, self._namespace, now, lambda runs: take_down(tables, runs)
+            )
 
     @contextmanager
     def _step(self, doing: str, *, writes: bool = True) -> Iterator[SQLiteTables]:

@@ -49,6 +49,11 @@ class Plain:
     __slots__ = ()
 
     @property
+    def call_id(self) -> str | None:
+        """None."""
+        return None
+
+    @property
     def unwritten(self) -> bool:
         """No."""
         return False
@@ -122,6 +127,11 @@ class Ticket(Protocol):
     @property
     def blocks(self) -> bool:
         """Whether `enter` and `leave` may wait for something, and so need a thread."""
+        ...
+
+    @property
+    def call_id(self) -> str | None:
+        """The id that its run has already; None where it gets one once it is asked for."""
         ...
 
     @property

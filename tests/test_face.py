@@ -31,6 +31,7 @@ FACE = {
     "Verifier",
     "after",
     "current_run",
+    "status",
 }
 
 
