@@ -108,7 +108,7 @@ async def test_two_first_calls_at_once_share_a_client() -> None:
 
     with receiving(200) as receiver:
         api = HttpApi("x", receiver.url, 5)
-        assert await asyncio.gather(ask(api), ask(api)) == [200, 200]
+        assert [*await asyncio.gather(ask(api), ask(api))] == [200, 200]
         await api.close()
 
 
