@@ -3,6 +3,7 @@
 # make bench   the tables of benchmarks/README.md
 # make unit    the fast tests only
 # make test-hosts  the hosts inside the vendors' own runtimes
+# make test-soak   servers killed with -9, fifty times over
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,10 +13,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Real servers as subprocesses.
-SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/hosts/test_aws_lambda.py
+SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/durable tests/engines \
+	tests/hosts/test_aws_lambda.py \
+	tests/hosts/test_cloud_run.py tests/hosts/test_cloud_functions.py tests/hosts/test_recipes.py
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test unit test-hosts check bench clean
+.PHONY: demo test unit test-hosts test-soak check bench clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python -m demo $(if $(SERVE),--serve)
@@ -32,6 +35,9 @@ unit: $(STAMP)
 
 test-hosts: $(STAMP)
 	$(BIN)/python -m pytest tests/hosts -n 2
+
+test-soak: $(STAMP)
+	AFTERWORK_SOAK=50 $(BIN)/python -m pytest tests/durable/test_kill.py -n 2
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -229,6 +229,18 @@ class Afterwork:
             What the trigger route does: `"wait"` answers with the outcome, `"accept"` answers 202
             and runs after the response. Default None: the route's, and the caller may choose.
 
+        `durable`
+            True: `after(job, ...)` is written down before the response leaves, and survives its
+            process. It runs at least once, right after the response where it can, and where not,
+            in whichever process comes first: so let a second run do no harm. Its arguments are
+            JSON, or what `docs/durable.md` lists. Without `retry` its first failure is final: a
+            dead letter, which `dead_letters` shows and `retry_dead` runs again. Default False.
+        `concurrency`
+            How many of its calls run at a time, over all processes. Durable jobs only.
+        `rate`
+            How many may start in a time, over all processes: `"10/m"`, `"1/30s"`. Those that were
+            saved up start at once. Durable jobs only.
+
         `when`, `environments`, `between` and pauses hold for schedules and callers of the trigger
         route, not for `after(job)` and runs by hand. The result is a `Job`: called directly it is
         the function. Raises `InvalidJobError`, `InvalidOptionError` and `UnknownOptionError`, at

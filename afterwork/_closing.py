@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._loop import Loop, Signal
     from ._pipeline import Pipeline
     from ._queue import Queue
+    from ._serving import Worker
     from ._work import Work
 
 ALLOWANCE_SECONDS = 0.25
@@ -106,24 +107,37 @@ def _tell_abandoned(pipeline: Pipeline, telling: list[list[Work]]) -> None:
 async def close(pipeline: Pipeline, loop: Loop, grace: float) -> None:
     """Waits for everything that is unfinished, at most `grace` seconds, and cuts the rest."""
     pipeline.ends = pipeline.clock.monotonic() + grace
+    worker = pipeline.worker
+    if worker is not None:
+        worker.stop()
     try:
         _give_up_waiting(pipeline, pipeline.ends)
-        with _idle(pipeline, loop) as idle:
-            if not await idle.wait(grace):
-                _cut_all(pipeline, "shutdown")
-                ticketed = any(
-                    work.ticket is not None
-                    for queue in pipeline.queues
-                    for work in queue.unfinished()
-                )
-                await idle.wait(LEAVE_SECONDS if ticketed else 2 * ALLOWANCE_SECONDS)
-            await _let_go(pipeline, loop)
-            await _flush(pipeline, loop)
+        if not await _quiet(pipeline, worker, loop, grace):
+            _cut_all(pipeline, "shutdown")
+            ticketed = worker is not None or any(
+                work.ticket is not None for queue in pipeline.queues for work in queue.unfinished()
+            )
+            seconds = LEAVE_SECONDS if ticketed else 2 * ALLOWANCE_SECONDS
+            await _quiet(pipeline, worker, loop, seconds)
+        if worker is not None:
+            await worker.end()
+        await _let_go(pipeline, loop)
+        await _flush(pipeline, loop)
     except BaseException:
         _cut_all(pipeline, "shutdown, cancelled by the server")
         raise
     finally:
         pipeline.ends = None
+
+
+async def _quiet(pipeline: Pipeline, worker: Worker | None, loop: Loop, seconds: float) -> bool:
+    """Waits until nothing runs, and the worker of this process has told its engine so, at most so
+    long. Returns whether that is so."""
+    end = pipeline.clock.monotonic() + seconds
+    if worker is not None and not await worker.over(seconds):
+        return False
+    with _idle(pipeline, loop) as idle:
+        return await idle.wait(max(end - pipeline.clock.monotonic(), 0.0))
 
 
 async def _let_go(pipeline: Pipeline, loop: Loop) -> None:

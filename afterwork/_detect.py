@@ -56,9 +56,18 @@ AZURE = HostInfo(
     "azure-functions",
     "before_end",
     lifespan_is_process=False,
-    note="Azure Functions answers only once the app is done, and does not wait for anything after "
-    "that. " + OWN_HOST,
+    note="Azure Functions answers only once the app is done, and tracks nothing that goes on after "
+    'that. So the client waits for the work, as with host="before_end". For long work hand it over '
+    "to a queue.",
 )
+AZURE_DETACHED = HostInfo(
+    "azure-functions",
+    note="Azure Functions tracks nothing that goes on after the response: it may end the process "
+    "in the middle of it. And where it runs no lifespan, as behind AsgiMiddleware, the client "
+    'waits for the work anyway. To be sure, let it wait, host="before_end", or hand the work to a '
+    "queue.",
+)
+"""What Azure is to an app that asks for `host="detached"` there."""
 MODAL = HostInfo("modal", "inline")
 CLOUD_RUN = HostInfo(
     "cloud-run",
@@ -67,6 +76,9 @@ CLOUD_RUN = HostInfo(
     'host="detached". Else let the client wait, host="before_end", or hand the work to a queue.',
 )
 PLAIN = HostInfo("plain")
+
+AZURE_WORKERS = ("azure_functions_runtime", "azure_functions_worker")
+"""What Azure's worker has imported when it loads an app: not every plan sets the variable."""
 
 TABLE: tuple[Row, ...] = (
     ("cloudflare", lambda env: sys.platform == "emscripten", CLOUDFLARE),
@@ -78,9 +90,20 @@ TABLE: tuple[Row, ...] = (
         AWS_LAMBDA_MANAGED_INSTANCES,
     ),
     ("aws-lambda", lambda env: env.get("AWS_LAMBDA_RUNTIME_API"), AWS_LAMBDA),
-    ("azure-functions", lambda env: env.get("FUNCTIONS_WORKER_RUNTIME"), AZURE),
+    (
+        "azure-functions",
+        lambda env: (
+            env.get("FUNCTIONS_WORKER_RUNTIME")
+            or any(name in sys.modules for name in AZURE_WORKERS)
+        ),
+        AZURE,
+    ),
     ("modal", lambda env: env.get("MODAL_IS_REMOTE") == "1", MODAL),
-    ("cloud-run", lambda env: env.get("K_SERVICE"), CLOUD_RUN),
+    ("cloud-run", lambda env: env.get("K_SERVICE") or env.get("FUNCTION_TARGET"), CLOUD_RUN),
+    ("fly", lambda env: env.get("FLY_MACHINE_ID"), HostInfo("fly")),
+    ("render", lambda env: env.get("RENDER"), HostInfo("render")),
+    ("heroku", lambda env: env.get("DYNO"), HostInfo("heroku")),
+    ("kubernetes", lambda env: env.get("KUBERNETES_SERVICE_HOST"), HostInfo("kubernetes")),
     ("plain", lambda env: True, PLAIN),
 )
 """What is tried, in order: name, test of the environment, what the host can do."""
@@ -93,7 +116,7 @@ def detect(environ: Environ | None = None) -> Host:
     """The host for this process. An explicit `host=` goes before it."""
     if environ is None:
         environ = os.environ
-    info = next(info for _, fits, info in TABLE if fits(environ))
+    info = _platform(environ)
     if info.name not in ADAPTERS:
         return PlainHost(info)
     from importlib import import_module
@@ -101,3 +124,16 @@ def detect(environ: Environ | None = None) -> Host:
     module, name = ADAPTERS[info.name]
     host: Host = getattr(import_module(module), name)(environ=environ)
     return host
+
+
+def chosen(host: Host, environ: Environ | None = None) -> Host:
+    """A host that the user gave. `"detached"` is what an ordinary server does, and where the
+    platform is none, that has to be said all the same."""
+    plain = type(host) is PlainHost and host.info.mode == "detached"
+    if plain and _platform(os.environ if environ is None else environ) is AZURE:
+        return PlainHost(AZURE_DETACHED)
+    return host
+
+
+def _platform(environ: Environ) -> HostInfo:
+    return next(info for _, fits, info in TABLE if fits(environ))

@@ -146,7 +146,8 @@ class Dispatch:
         from ._durable_call import make_envelope
         from ._durable_ticket import DurableTicket
 
-        return DurableTicket(self, job, make_envelope(self, job, options, args, kwargs))
+        envelope = make_envelope(self, job, options, args, kwargs)
+        return DurableTicket(self, job, envelope, options.commit)
 
     async def enqueue(
         self,
@@ -158,6 +159,9 @@ class Dispatch:
         """Writes a durable call down now; returns the id of its run."""
         from ._durable_call import make_envelope
 
+        if options.commit is not None:
+            expected = "left out: call enqueue() after the commit, or give connection="
+            raise InvalidOptionError("commit", expected, options.commit)
         envelope = make_envelope(self, job, options, args, kwargs)
         ids = await self.engine.enqueue([envelope], connection=options.connection)
         return ids[0]

@@ -52,8 +52,12 @@ def watch_early(exchange: Exchange) -> None:
         exchange.forward = lambda message: _send_and_begin_early(exchange, forward, message)
 
 
-def finish(exchange: Exchange, lifespan_running: bool) -> Awaitable[None] | None:
-    """The app's call is over: starts what was queued. Returns what the call has to wait for."""
+def finish(exchange: Exchange, lifespan_loop: object) -> Awaitable[None] | None:
+    """The app's call is over: starts what was queued. Returns what the call has to wait for.
+
+    `lifespan_loop`: the token of the loop that the app's lifespan runs on, or None. A request may
+    be on another one, which ends with it (Azure's `AsgiMiddleware.main`).
+    """
     loop = current_loop()
     queue = exchange.queue
     if loop is None or isinstance(exchange.error, GeneratorExit):
@@ -80,6 +84,7 @@ def finish(exchange: Exchange, lifespan_running: bool) -> Awaitable[None] | None
             exchange.pipeline.begin(queue, loop, end, eager)
     if exchange.error is None and (queue is None or queue.state is CLOSED):
         return None
+    lifespan_running = lifespan_loop is not None and lifespan_loop is loop.token
     told = lifespan_running or not info.lifespan_is_process
     if told and info.mode == "detached" and loop.detaches:
         return None  # the usual case: the end of the process will be told

@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from . import _events
+from ._commit import COMMITTED, ROLLED_BACK, Transaction
 from ._outcome import Outcome
 from ._ticket import ELSEWHERE, Plain, Verdict
 
@@ -25,13 +27,15 @@ if TYPE_CHECKING:
 NEW = "new"
 WRITTEN = "written"
 REFUSED = "refused"
-"""The states: a call that could not be written is over, and its caller was told."""
+DROPPED = "dropped"
+"""The states: a call that could not be written is over, and its caller was told; one that was
+dropped belonged to a transaction that did not commit."""
 
 
 class DurableTicket(Plain):
     """The ticket of one durable call on its way from a request to the engine."""
 
-    __slots__ = ("dispatch", "envelope", "job", "state")
+    __slots__ = ("dispatch", "envelope", "job", "state", "transaction")
 
     trigger: Literal["after", "schedule", "http", "manual", "retry"] = "after"
     slot: int | None = None
@@ -43,11 +47,15 @@ class DurableTicket(Plain):
     blocks = False
     earlier_attempts = 0
 
-    def __init__(self, dispatch: Dispatch, job: Job[..., Any], envelope: Envelope) -> None:
+    def __init__(
+        self, dispatch: Dispatch, job: Job[..., Any], envelope: Envelope, commit: Any
+    ) -> None:
         self.dispatch = dispatch
         self.job: Job[..., Any] | None = job
         self.envelope = envelope
         self.state = NEW
+        self.transaction = None if commit is None else Transaction(commit)
+        """What it belongs to: it is written only if that is committed."""
 
     @property
     def call_id(self) -> str | None:
@@ -60,12 +68,27 @@ class DurableTicket(Plain):
         return self.state is NEW
 
     @property
+    def ready(self) -> bool:
+        """Whether it may be written now, before the response."""
+        return self.state is NEW and (
+            self.transaction is None or self.transaction.state is COMMITTED
+        )
+
+    @property
     def admitted(self) -> bool:
         """Its condition was met when it was written."""
         return self.state is WRITTEN
 
     async def write(self, work: Work) -> None:
-        """Gives it to the engine. Raises `StoreError` or `EngineError`."""
+        """Gives it to the engine, once its transaction has committed. Raises `StoreError` or
+        `EngineError`."""
+        loop = self.dispatch.running_loop()
+        if self.transaction is not None and not await self.transaction.decided(loop):
+            self.state = DROPPED
+            level = _events.DEBUG if self.transaction.state is ROLLED_BACK else _events.WARNING
+            reason = f"its transaction is {self.transaction.state}"
+            _events.emit(level, "after.withdrawn", None, job=work.title, reason=reason)
+            return
         await write_all(self.dispatch, [work])
 
     def enter(self, work: Work) -> Verdict:

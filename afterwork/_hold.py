@@ -51,9 +51,8 @@ def _unwritten(exchange: Exchange) -> list[Work]:
         work
         for work in list(queue.pending)
         if isinstance(work.ticket, DurableTicket)
-        and work.ticket.unwritten
+        and work.ticket.ready
         and work.options.when == "recorded"
-        and work.options.commit is None
         and work.options.admits(response)
     ]
 

@@ -14,6 +14,7 @@ from ._sigterm import SigtermGuard
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._asgi import ASGIApp, Message, Receive, Scope, Send
+    from ._loop import Loop
     from ._pipeline import Pipeline
 
 
@@ -23,8 +24,9 @@ class Lifespan:
     def __init__(self, app: ASGIApp, pipeline: Pipeline) -> None:
         self.app = app
         self.pipeline = pipeline
-        self.running = False
-        """Between start-up and the end of the drain: then the end of the process will be told."""
+        self.running: object = None
+        """Between start-up and the end of the drain the token of the loop that it runs on, else
+        None. On that loop the end of the process will be told; others may end before it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = False
@@ -43,9 +45,11 @@ class Lifespan:
 
         async def send_and_note(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                self.running = True
+                loop = current_loop()
+                self.running = None if loop is None else loop.token
                 guard.arm()
-                self._start_scheduler()
+                self._start_scheduler(loop)
+                self._start_worker(loop)
             await send(message)
 
         try:
@@ -65,13 +69,20 @@ class Lifespan:
                 await receive_and_drain()
                 await send_and_note({"type": "lifespan.shutdown.complete"})
         finally:
-            self.running = False
+            self.running = None
             guard.disarm()
 
-    def _start_scheduler(self) -> None:
-        loop, scheduler = current_loop(), self.pipeline.scheduler
+    def _start_scheduler(self, loop: Loop | None) -> None:
+        scheduler = self.pipeline.scheduler
         if loop is not None and scheduler is not None:
             scheduler.start(loop)
+
+    def _start_worker(self, loop: Loop | None) -> None:
+        dispatch = self.pipeline.dispatch
+        if loop is not None and dispatch is not None:
+            from ._serving import embed
+
+            embed(dispatch, loop)
 
     async def _drain(self) -> None:
         loop = current_loop()
@@ -81,4 +92,4 @@ class Lifespan:
             if loop is not None and self.pipeline.host.info.lifespan_is_process:
                 await close(self.pipeline, loop, self.pipeline.settings.grace)
         finally:
-            self.running = False
+            self.running = None

@@ -50,6 +50,11 @@ if TYPE_CHECKING:
         detaches: bool
         """Whether a task may outlive the call that started it."""
 
+        @property
+        def token(self) -> object:
+            """What tells this loop from others."""
+            ...
+
         def spawn(self, run: Run, work: Work, eager: bool) -> None:
             """Starts `run(work)` as a task of its own in the work's context, in the order of the
             calls. `eager`: its first step may be taken at once."""

@@ -68,6 +68,10 @@ class AsyncioLoop:
         self.loop = loop
         self.handles: set[asyncio.Task[None]] = set()
 
+    @property
+    def token(self) -> object:
+        return self.loop
+
     def spawn(self, run: Run, work: Work, eager: bool) -> None:
         loop = self.loop
         task: asyncio.Task[None]

@@ -123,7 +123,7 @@ class Options:
                 raise NaiveDatetimeError("delay", delay)
             self.delay = delay
         elif delay is not None:
-            seconds = _durations.parse(delay) if isinstance(delay, str) else delay
+            seconds: Any = _durations.parse(delay) if isinstance(delay, str) else delay
             if hasattr(seconds, "total_seconds"):
                 seconds = seconds.total_seconds()
             self.delay = _check.seconds("delay", seconds, zero=True)

@@ -19,7 +19,7 @@ from ._around import surround
 from ._clock import SYSTEM_CLOCK
 from ._closing import cut
 from ._current import current_work
-from ._detect import detect
+from ._detect import chosen, detect
 from ._hosts import PlainHost
 from ._limit import Limit
 from ._loop import current_loop
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ._hosts import Host
     from ._loop import Loop, Signal, Timer
     from ._scheduler import Scheduler
+    from ._serving import Worker
     from ._settings import Settings
     from ._ticket import Ticket
     from ._work import Work
@@ -59,7 +60,7 @@ class Pipeline:
 
     def __init__(self, settings: Settings, clock: Clock = SYSTEM_CLOCK) -> None:
         self.settings = settings
-        self.host: Host = detect() if settings.host is None else settings.host
+        self.host: Host = detect() if settings.host is None else chosen(settings.host)
         self.clock = clock
         self.queues: dict[Queue, None] = {}
         self.ends: float | None = None
@@ -84,6 +85,10 @@ class Pipeline:
         """Set by the dispatch itself, where the app has jobs or a store."""
         self.scheduler: Scheduler | None = None
         """Set where the app has jobs with a schedule; the lifespan starts and stops it."""
+        self.worker: Worker | None = None
+        """While one runs in this process."""
+        self.may_embed = True
+        """Whether the lifespan may start one: a command that runs the app decides itself."""
         PIPELINES.add(self)
 
     @property

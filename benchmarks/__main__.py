@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 
-QUESTIONS = ["request_overhead", "memory", "import_time", "latency", "scheduler"]
+QUESTIONS = ["request_overhead", "memory", "import_time", "latency", "scheduler", "durable"]
 
 print(f"Python {platform.python_version()}, {platform.machine()}", flush=True)
 for question in QUESTIONS:

@@ -43,6 +43,10 @@ class Here:
         """The exit code of the signal that came, if one did."""
         self.on_signal: Callable[[], None] = lambda: None
         """What else is to be told that it ends."""
+        self.on_cut: Callable[[], object] = lambda: None
+        """What else is to be told at a second signal."""
+        self.was_cut = False
+        """A second signal came."""
         self.patience = STOP_SECONDS
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -106,7 +110,9 @@ class Here:
     def _end(self, number: signal.Signals) -> None:
         """Asks everything to stop; the second time, cuts it."""
         if self.signalled is not None:
+            self.was_cut = True
             self._cut(number.name)
+            self.on_cut()
             return
         self.signalled = CODES[number]
         self.on_signal()

@@ -1,7 +1,7 @@
 """`--lifespan`: the app's start-up before the jobs and its shutdown after them, as on a server, for
 jobs that need what the app opens: a database pool, a client.
 
-The app's own scheduler stays off: the command decides what runs.
+The app's own scheduler and worker stay off: the command decides what runs.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ async def lived(found: Found, wanted: bool) -> AsyncIterator[None]:
     if found.app is None:
         raise Stop(USAGE, f"--lifespan needs the app: {found.target} is none. --app MODULE:APP")
     found.dispatch.pipeline.settings.scheduler = False
+    found.dispatch.pipeline.may_embed = False
     told: asyncio.Queue[Message] = asyncio.Queue()
     answers: asyncio.Queue[Message] = asyncio.Queue()
     app: Any = found.app

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = (
-    *("_list", "_next", "_run", "_trigger", "_due", "_work", "_runs", "_pause", "_check"),
-    *("_export", "_metrics", "_store"),
+    *("_list", "_next", "_run", "_trigger", "_due", "_work", "_worker", "_runs", "_pause"),
+    *("_dead", "_check", "_export", "_metrics", "_store"),
 )
 
 
@@ -65,11 +65,11 @@ def _run(args: argparse.Namespace, out: Output) -> int:
 
 def _code_of(error: Exception) -> int:
     """What an error of ours means; what is none of ours is raised."""
-    from ..errors import AfterworkError, StoreError, UnknownJobError
+    from ..errors import AfterworkError, EngineError, StoreError, UnknownJobError
 
     if isinstance(error, UnknownJobError):
         return NOT_FOUND
-    if isinstance(error, StoreError):
+    if isinstance(error, (EngineError, StoreError)):
         return FAILED
     if isinstance(error, AfterworkError):
         return USAGE

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
             'Give one to a job: @work.cron("0 3 * * *") or @work.every("10m")',
         )
     settings = dispatch.pipeline.settings
-    settings.reporters = (*settings.reporters, lambda run: _tell(run, out))
+    settings.reporters = (*settings.reporters, lambda run: tell(run, out))
     here = Here(found, lifespan=args.lifespan)
     here.patience = 0
 
@@ -99,7 +99,7 @@ def _sign_off(dispatch: Dispatch) -> None:
         pass  # the note ends by itself
 
 
-def _tell(run: Run, out: Output) -> None:
+def tell(run: Run, out: Output) -> None:
     """One line about a run that ended."""
     if run.job is None:
         return  # a callback that a job queued; the log has it if it failed

@@ -82,7 +82,8 @@ class Site:
         self.tests = tests
         self.engine = engine
         self.store = store
-        self.work = Afterwork(**{**settings, "engine": engine, "store": store})
+        settings["engine"], settings["store"] = engine, store
+        self.work = Afterwork(**settings)
         self.seen: list[Any] = []
         self._worker: asyncio.Task[None] | None = None
 

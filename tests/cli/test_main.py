@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 HELP_SECONDS = 1.5
 """An idle machine needs a tenth of that; the machine of a test may be busy."""
 SUBCOMMANDS = (
-    *("list", "next", "run", "retry", "trigger", "due", "work", "runs", "show", "cancel"),
-    *("pause", "resume", "check", "metrics", "store"),
+    *("list", "next", "run", "retry", "trigger", "due", "work", "worker", "runs", "show"),
+    *("cancel", "pause", "resume", "check", "metrics", "store"),
 )
 
 
@@ -291,4 +291,4 @@ def test_the_first_minutes_of_somebody_new(tmp_path: Path) -> None:
 
 def test_the_module_says_what_it_is() -> None:
     assert afterwork.cli.__all__ == ["main"]
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 13

@@ -1,8 +1,9 @@
-"""Vercel's own runtime, from PyPI, and an interpreter that is new enough for it.
+"""The vendors' own runtimes, from PyPI, that are not installed beside everything else.
 
-It needs Python 3.12, so where the tests run on an older one they look for another: on PATH, and
-where pyenv and uv put theirs. It is installed once per version into a folder of the temporary
-directory. Where there is no such interpreter, tests are skipped, which fails in CI.
+Vercel's needs Python 3.12, so where the tests run on an older one they look for another: on PATH,
+and where pyenv and uv put theirs. Where there is none, tests are skipped, which fails in CI.
+Google's functions framework brings versions of its own. Each is installed once per version into a
+folder of the temporary directory.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pytest
 NEWEST = "0.24.1"
 OLD = "0.17.0"
 """Without `get_deadline` and without a `wait_until` that waits."""
+FUNCTIONS_FRAMEWORK = "3.10.2"
 LEAST = (3, 12)
 NAMES = ("python3.12", "python3.13", "python3.14", "python3", "python")
 SECONDS = 120.0
@@ -52,15 +54,25 @@ def _candidates() -> list[str]:
 
 @cache
 def runtime(version: str = NEWEST) -> Path:
-    """A folder for `sys.path` with the runtime, and with FastAPI for the app."""
-    python = interpreter()
+    """A folder for `sys.path` with Vercel's runtime, and with FastAPI for the app."""
+    packages = (f"vercel-runtime=={version}", "fastapi>=0.115")
+    return _folder(f"vercel-runtime-{version}-fastapi", interpreter(), packages)
+
+
+@cache
+def functions_framework() -> Path:
+    """A folder for `sys.path` of this interpreter, with Google's framework, and with FastAPI."""
+    packages = (f"functions-framework=={FUNCTIONS_FRAMEWORK}", "fastapi>=0.115")
+    return _folder(f"functions-framework-{FUNCTIONS_FRAMEWORK}", sys.executable, packages)
+
+
+def _folder(name: str, python: str, packages: tuple[str, ...]) -> Path:
     asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     series = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
-    packages = (f"vercel-runtime=={version}", "fastapi>=0.115")
     folder = Path(tempfile.gettempdir()) / f"afterwork-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     assert folder.stat().st_uid == os.getuid(), f"{folder} belongs to somebody else"
-    target = folder / f"vercel-runtime-{version}-fastapi-python-{series}"
+    target = folder / f"{name}-python-{series}"
     # Test processes run side by side, and one of them installs for all.
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

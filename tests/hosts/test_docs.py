@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from afterwork._detect import TABLE
-from afterwork._settings import NAMES
+from afterwork._settings import DEFAULT_GRACE_SECONDS, NAMES
 from afterwork.testing.host_contract import HostContract
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ def test_it_has_ten_lines_at_most() -> None:
 def test_its_platforms_have_the_mode_that_is_found() -> None:
     listed = set(re.findall(r"^\| [^|]+ \| `([\w-]+)` \| `(\w+)` \|", PAGE, re.MULTILINE))
     known = {(info.name, info.mode) for _, _, info in TABLE}
-    assert len(listed) == 6
+    assert len(listed) == 10
     assert listed <= known
 
 
@@ -54,5 +54,18 @@ def test_its_settings_exist() -> None:
 
 def test_every_platform_has_its_section() -> None:
     sections = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    platforms = ["Kubernetes", "Fly", "Render", "Heroku", "Vercel", "Modal"]
+    platforms = ["Kubernetes", "Fly", "Render", "Heroku", "DigitalOcean", "Vercel", "Modal"]
     assert {*platforms, "Cloud Run", "Azure Functions"} <= set(sections)
+
+
+def test_every_grace_that_is_suggested_is_shorter_than_what_the_platform_grants() -> None:
+    section = PAGE.partition("## How long a shutdown may take")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([^|]+) \| ([\d.]+)[^|]*\|[^|]*\|([^|]*)\|$", section, re.MULTILINE)
+    checked = []
+    for platform, seconds, then in rows:
+        graces = [float(each) for each in re.findall(r"`grace=(\d+)`", then)]
+        if "default `grace` fits" in then:
+            graces.append(DEFAULT_GRACE_SECONDS)
+        assert all(grace + 1 <= float(seconds) for grace in graces), platform
+        checked += [platform] if graces else []
+    assert {"Kubernetes", "Render", "Heroku", "Cloud Run", "Fly"} < set(checked)

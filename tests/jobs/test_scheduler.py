@@ -358,6 +358,10 @@ async def test_nobody_sleeps_for_long() -> None:
     class Signal:
         def set(self) -> None: ...
 
+        def set_here(self) -> None: ...
+
+        async def reached(self) -> None: ...
+
         async def wait(self, seconds: float | None) -> bool:
             asked.append(seconds)
             return False

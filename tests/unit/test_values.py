@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -249,6 +250,11 @@ LAMBDA = {"AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001"}
         ({"FUNCTIONS_WORKER_RUNTIME": "python"}, "azure-functions", "before_end", True),
         ({"MODAL_IS_REMOTE": "1"}, "modal", "inline", False),
         ({"K_SERVICE": "shop"}, "cloud-run", "detached", True),
+        ({"FUNCTION_TARGET": "serve"}, "cloud-run", "detached", True),
+        ({"FLY_MACHINE_ID": "1"}, "fly", "detached", False),
+        ({"RENDER": "true", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "render", "detached", False),
+        ({"DYNO": "web.1"}, "heroku", "detached", False),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "kubernetes", "detached", False),
     ],
 )
 def test_the_platform_is_found_in_the_environment(
@@ -261,6 +267,13 @@ def test_the_platform_is_found_in_the_environment(
 def test_cloudflare_is_known_by_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "emscripten")
     assert detect({"VERCEL": "1"}).info.name == "cloudflare"
+
+
+def test_azure_is_known_by_its_worker_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no variable says it."""
+    monkeypatch.setitem(sys.modules, "azure_functions_runtime", ModuleType("its worker's"))
+    assert detect({}).info.name == "azure-functions"
+    assert detect({"VERCEL": "1"}).info.name == "vercel"
 
 
 def test_the_middleware_uses_what_was_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,8 +25,8 @@ import json
 from typing import Any
 
 from afterwork import Afterwork
-from afterwork.verify import TriggerRequest
 
+from .._door import Invoked
 from ._request import Request
 
 
@@ -35,15 +35,6 @@ class JobEventError(Exception):
 
     def __init__(self, job: str, status: int, answer: str) -> None:
         super().__init__(f"the job {job!r} was answered with {status}: {answer}")
-
-
-class Invoked:
-    """Lets everything in, on a route that only `JobEvents` calls."""
-
-    name = "aws-lambda"
-
-    async def verify(self, request: TriggerRequest) -> str:
-        return "invoked through Lambda"
 
 
 def read(event: object) -> dict[str, Any] | None:
@@ -72,7 +63,7 @@ class JobEvents:
     """The jobs of one `Afterwork`, for events."""
 
     def __init__(self, work: Afterwork) -> None:
-        self._routes = work.routes(verify=Invoked())
+        self._routes = work.routes(verify=Invoked("aws-lambda"))
 
     def request(self, call: dict[str, Any], host: object, ends: float | None) -> Request:
         """The request to the trigger route that an event stands for."""
