@@ -275,6 +275,9 @@ class Afterwork:
         `/runs/{id}`
             GET tells where a run stands; with `Accept: text/event-stream`, or `?stream=1` for a
             browser's `EventSource`, as a stream of its changes. Errors are told by their class.
+        `/work`
+            POST runs the durable call that is the body, for engines that call (QStash, Cloud
+            Tasks): 200 means that the engine is to forget the message.
         `/health`
             GET tells whether everything is on time, 200 or 503. Without credentials it gives the
             verdict only.

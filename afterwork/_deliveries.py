@@ -45,9 +45,9 @@ class Deliveries:
     def __init__(self, dispatch: Dispatch) -> None:
         self.dispatch = dispatch
 
-    async def run(self, envelope: Envelope) -> Envelope | None:
-        """Runs a call to the end of this attempt. Returns the next one, or None when it is over.
-        Raises nothing but cancellation."""
+    async def run(self, envelope: Envelope, *, deadline: float | None = None) -> Envelope | None:
+        """Runs a call to the end of this attempt, which is cut at `deadline` by the monotonic
+        clock. Returns the next one, or None when it is over. Raises nothing but cancellation."""
         dispatch = self.dispatch
         now = dispatch.clock.now()
         if envelope.run_at is not None and envelope.run_at > now + EARLY_SECONDS:
@@ -72,7 +72,7 @@ class Deliveries:
         result = _results.Result()
         result.watch(work)
         loop = dispatch.running_loop()
-        dispatch.begin(work, loop, None)
+        dispatch.begin(work, loop, deadline)
         await dispatch.see_through(work, loop)
         return await self._settle(envelope, job, work, ticket, result)
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._clock import Clock
+    from ._deliveries import Deliveries
     from ._durable_ticket import DurableTicket
     from ._engine import Engine
     from ._envelope import Envelope
@@ -170,8 +171,6 @@ class Dispatch:
     def engine(self) -> Engine:
         """What durable calls are given to: the app's own choice, or the journal of its store."""
         if self._engine is None:
-            from ._deliveries import Deliveries
-
             engine = self.pipeline.settings.engine or self.journal
             if engine is None:
                 raise InvalidOptionError(
@@ -180,9 +179,16 @@ class Dispatch:
                     f"{type(self.chosen_store()).__name__} keeps no durable calls",
                     None,
                 )
-            engine.bind(Deliveries(self).run)
+            engine.bind(self.deliveries.run)
             self._engine = engine
         return self._engine
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """What runs that which an engine delivers."""
+        from ._deliveries import Deliveries
+
+        return Deliveries(self)
 
     @property
     def used_engine(self) -> Engine | None:

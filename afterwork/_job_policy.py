@@ -57,7 +57,7 @@ NEED_A_SCHEDULE = ("grace", "jitter", "misfire")
 OVERLAPS = ("skip", "queue", "replace", "allow")
 MISFIRES = ("once", "skip", "all")
 MODES = ("wait", "accept")
-RESERVED = ("health", "jobs", "runs", "tick")
+RESERVED = ("health", "jobs", "runs", "tick", "work")
 """Names that the trigger route needs itself."""
 OWN_PREFIX = "afterwork."
 MAX_NAME_LENGTH = 100

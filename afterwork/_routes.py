@@ -21,6 +21,7 @@ from . import (
     _health,
     _run_page,
     _slots,
+    _work_page,
 )
 from ._answers import NO_FAILURES, Answer, Refused
 from ._callers import BadCallError, Call
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 MODES = ("wait", "accept")
 MAX_FIELDS = 50
 """How many fields of a query are read."""
-PAGES = ("health", "jobs", "runs", "tick")
+PAGES = ("health", "jobs", "runs", "tick", "work")
 
 
 class Routes:
@@ -150,6 +151,9 @@ class Routes:
             query = _query(scope)
         else:
             await self._gate.verify(request)
+            if name == _work_page.NAME:
+                end = deadline(_exchange(), budget=False)
+                return await _work_page.answer(self._dispatch, request, end)
             query = _query(scope)
             call = _callers.identify(request, query)
         if name.startswith(_run_page.PAGE):
@@ -169,7 +173,7 @@ class Routes:
     def _methods(self, name: str) -> tuple[str, ...]:
         if name in ("health", "jobs") or name.startswith(_run_page.PAGE):
             return ("GET",)
-        return ("POST",) if self._private else ("GET", "POST")
+        return ("POST",) if self._private or name == _work_page.NAME else ("GET", "POST")
 
     def _say(self, event: str, error: BaseException | None, **fields: Any) -> None:
         self._dispatch.notices.say_each_minute(event, _events.ERROR, error, **fields)

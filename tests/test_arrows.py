@@ -68,7 +68,7 @@ LADDER = [
     {"_dispatch"},
     {"_due", "_callers", "_housekeeping", "_once", "_serve", "_serving", "_status"},
     {"_health", "_arguments", "_answers"},
-    {"_gate", "_request_body", "_run_page", "engines"},
+    {"_gate", "_request_body", "_run_page", "_work_page", "engines"},
     {"_scheduler"},
     {"_drain", "_sigterm"},
     {"_after", "_lifespan"},

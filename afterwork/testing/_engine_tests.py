@@ -35,6 +35,11 @@ class EngineTests:
         """A new engine on a new, empty queue."""
         raise TypeError(f"{type(self).__name__} has to define make_engine(), which returns one")
 
+    def make_work(self, settings: SettingValues) -> Afterwork:
+        """An app with that engine."""
+        settings["engine"] = self.make_engine()
+        return Afterwork(**settings)
+
     def make_store(self) -> Store:
         """A new, empty store. The default is in memory."""
         return MemoryStore()
@@ -63,27 +68,24 @@ class EngineTests:
     @asynccontextmanager
     async def site(self, **settings: Unpack[SettingValues]) -> AsyncIterator[Site]:
         """An app with a new engine."""
-        engine = self.make_engine()
-        store = self.make_store()
+        settings["store"] = store = self.make_store()
         store.open()
+        site = Site(self, self.make_work(settings), store)
         try:
-            yield Site(self, engine, store, settings)
+            yield site
         finally:
-            await self.drop(engine)
+            await self.drop(site.engine)
             store.close()
 
 
 class Site:
     """An app, its engine and its store, and what its jobs were called with."""
 
-    def __init__(
-        self, tests: EngineTests, engine: Engine, store: Store, settings: SettingValues
-    ) -> None:
+    def __init__(self, tests: EngineTests, work: Afterwork, store: Store) -> None:
         self.tests = tests
-        self.engine = engine
+        self.work = work
+        self.engine = work.engine
         self.store = store
-        settings["engine"], settings["store"] = engine, store
-        self.work = Afterwork(**settings)
         self.seen: list[Any] = []
         self._worker: asyncio.Task[None] | None = None
 
@@ -92,7 +94,6 @@ class Site:
 
         self.note: Job[[object], Any] = self.work.job(durable=True)(note)
         """A job that appends its argument to `seen`."""
-        assert self.work.engine is engine
 
     @property
     def can(self) -> Capabilities:
@@ -115,7 +116,7 @@ class Site:
             self._worker = None
             await worker.kill()
 
-    async def until(self, condition: Callable[[], object]) -> None:
+    async def until(self, condition: Callable[[], Any]) -> None:
         """Waits for a condition; a worker that ends meanwhile ends the wait with its error."""
         start = time.monotonic()
         while not condition():
@@ -137,6 +138,10 @@ class Site:
         found = self.record(run_id)
         assert found is not None
         return found
+
+    async def letters(self) -> dict[str, int]:
+        """The ids of dead letters, and how many attempts were made."""
+        return {letter.id: letter.attempts for letter in await self.work.dead_letters()}
 
     async def nothing_else(self) -> None:
         """Waits until a call made now is over, by a worker of its own, with what was before it."""

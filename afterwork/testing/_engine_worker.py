@@ -7,9 +7,10 @@ import asyncio
 from .. import _closing
 from .._after import after
 from .._loop import current_loop
+from .._serving import Worker
 from ._engine_tests import EngineTests
 
-LEASE = 1.0
+LEASE = 2.0
 """Seconds that the store's lease of a run lasts in the tests that cut runs."""
 
 
@@ -46,6 +47,29 @@ class WorkerTests(EngineTests):
                 await site.until(lambda: len(site.seen) == 6)
 
             assert most == 2
+
+    async def test_a_jobs_own_limit_holds(self) -> None:
+        """Where that is declared."""
+        async with self.site() as site:
+            if not site.can.limits:
+                return
+            running = most = 0
+
+            @site.work.job(durable=True, concurrency=1)
+            async def job(number: int) -> None:
+                nonlocal running, most
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0.02)
+                running -= 1
+                site.seen.append(number)
+
+            for number in range(3):
+                await after.enqueue(job, number)
+            async with site.serving(concurrency=3):
+                await site.until(lambda: len(site.seen) == 3)
+
+            assert most == 1
 
     async def test_a_higher_priority_goes_first(self) -> None:
         """Where that is declared; of equals, nothing is promised."""
@@ -160,7 +184,7 @@ class WorkerTests(EngineTests):
             assert sorted(map(str, site.seen)) == ["0", "1", "begun", "begun"]
 
     async def test_what_a_shutdown_cuts_comes_again(self) -> None:
-        """`stop`, and then the process ends before the run does."""
+        """A process that is told to end, and whose grace is over before the run is."""
         async with self.site(lease=LEASE) as site:
             forever = asyncio.Event()
 
@@ -171,12 +195,15 @@ class WorkerTests(EngineTests):
                     await forever.wait()
 
             run_id = await after.enqueue(job)
-            async with site.serving() as worker:
+            loop = current_loop()
+            assert loop is not None
+            worker = Worker(site.work.dispatch, loop, 2)
+            try:
                 await site.until(lambda: site.seen)
-                worker.stop.set()
-                loop = current_loop()
-                assert loop is not None
                 await _closing.close(site.work.pipeline, loop, 0)
+                assert worker.task.done(), "serve() went on although nothing runs"
+            finally:
+                await worker.end()
             async with site.serving():
                 record = await site.ended(run_id)
 

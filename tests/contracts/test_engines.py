@@ -10,18 +10,36 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from afterwork import Afterwork, SQLiteStore
 from afterwork.testing import MemoryEngine
 from tests.contracts.engine import EngineContract, SharedEngineContract
 from tests.contracts.file_engine import FileEngine
 
 if TYPE_CHECKING:
-    from afterwork import Engine
+    from afterwork import Engine, Store
+    from afterwork._settings import SettingValues
     from afterwork.engines import Envelope
 
 
 class TestMemoryEngine(EngineContract):
     def make_engine(self) -> Engine:
         return MemoryEngine()
+
+
+class TestJournalInMemory(EngineContract):
+    """The engine that an app has without another."""
+
+    def make_work(self, settings: SettingValues) -> Afterwork:
+        return Afterwork(**settings)
+
+
+class TestJournalInAFile(TestJournalInMemory):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "afterwork.db"
+
+    def make_store(self) -> Store:
+        return SQLiteStore(self.path)
 
 
 class TestFileEngine(EngineContract):
