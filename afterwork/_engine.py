@@ -12,12 +12,19 @@ from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-    from typing import Any, Literal, Protocol, TypeAlias
+    from collections.abc import Awaitable, Sequence
+    from typing import Any, Literal, Protocol
 
     from ._envelope import Envelope
 
-    RunEnvelope: TypeAlias = Callable[[Envelope], Awaitable[Envelope | None]]
+    class RunEnvelope(Protocol):
+        """What an engine is bound to: see `Engine.bind`."""
+
+        async def __call__(
+            self, envelope: Envelope, /, *, deadline: float | None = None
+        ) -> Envelope | None:
+            """Runs a call; at `deadline`, by `time.monotonic()`, it is cut and comes again."""
+            ...
 else:
     Protocol = object
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -112,13 +113,11 @@ class Consumer:
         free = self._concurrency - len(self._running)
         poll = asyncio.ensure_future(self._queue.receive(free, self._visibility))
         try:
-            await asyncio.shield(poll)
+            self._unstarted += await asyncio.shield(poll)
         except asyncio.CancelledError:
-            await asyncio.wait({poll})  # what it takes out would stay hidden
+            with contextlib.suppress(EngineError):
+                self._unstarted += await poll  # what it takes out would stay hidden
             raise
-        finally:
-            if poll.done() and poll.exception() is None:
-                self._unstarted += poll.result()
 
     def _start(self, *, unless: bool) -> None:
         while self._unstarted and not unless:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+import time
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +27,7 @@ from .._push_options import address, seconds, whole
 from ._consumer import Consumer
 from ._keys import Keys
 from ._lambda_batch import run_batch
-from ._queue import Message, Queue, region_of
+from ._queue import Message, Queue, endpoint_of
 
 if TYPE_CHECKING:
     from afterwork.engines import RunEnvelope
@@ -89,8 +91,8 @@ class SQSEngine:
             raise InvalidOptionError("client", "an SQS client of boto3 or botocore", type(client))
         if endpoint_url is not None:
             endpoint_url = address("endpoint_url", endpoint_url, "https://sqs.example", bare=True)
-        elif region_of(url) is None:
-            endpoint_url = "/".join(url.split("/", 3)[:3])
+        else:
+            endpoint_url = endpoint_of(url)
         self.name = f"sqs queue {url.partition('?')[0].rpartition('/')[2]}"
         self._visibility = whole("visibility", visibility, 3, 43_200)
         self._queue = Queue(
@@ -143,14 +145,15 @@ class SQSEngine:
     async def handle(
         self, event: dict[str, Any], *, seconds: float | None = None
     ) -> dict[str, Any]:
-        """Runs what an event of AWS Lambda brings, all at once, and returns what Lambda wants to
-        know: which messages are to come again. `Handler` of `aws_lambda` calls it.
+        """Runs what an event of AWS Lambda brings, all at once, and returns which messages are to
+        come again. `Handler` of `afterwork_integrations.aws_lambda` calls it. On asyncio only.
 
-        The event source mapping has to have `ReportBatchItemFailures`: without it Lambda does not
-        read the answer, and deletes what was to come again. `seconds`: what is not over by then
-        comes again.
+        What is not over after `seconds` is cut, and sent anew. The event source mapping has to have
+        `ReportBatchItemFailures`: without it Lambda does not read the answer, and deletes what was
+        to come again.
         """
-        return await run_batch(event, self.settle, seconds)
+        deadline = None if seconds is None else time.monotonic() + seconds
+        return await run_batch(event, partial(self.settle, deadline=deadline))
 
     async def status(self, run_id: str) -> str | None:
         """None: SQS cannot look into a queue."""
@@ -166,8 +169,9 @@ class SQSEngine:
 
     # -- one message
 
-    async def settle(self, message: Message) -> bool:
-        """Runs what a message carries. Returns whether it is over, so that it is to be deleted."""
+    async def settle(self, message: Message, *, deadline: float | None = None) -> bool:
+        """Runs what a message carries, until `deadline`. Returns whether it is over, so that it is
+        to be deleted."""
         assert self._run is not None, "an engine is bound before it serves"
         try:
             envelope = Envelope.from_json(message.body)
@@ -187,7 +191,7 @@ class SQSEngine:
                 and await self._hidden(envelope, message)
             ):
                 return False
-            following = await self._run(envelope)
+            following = await self._run(envelope, deadline=deadline)
             if following is not None:
                 await self.enqueue([following])
         except EngineError as error:

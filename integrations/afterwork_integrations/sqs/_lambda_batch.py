@@ -6,7 +6,6 @@ See https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,22 +13,10 @@ from ._queue import Message
 
 
 async def run_batch(
-    event: dict[str, Any],
-    settle: Callable[[Message], Coroutine[Any, Any, bool]],
-    seconds: float | None,
+    event: dict[str, Any], settle: Callable[[Message], Coroutine[Any, Any, bool]]
 ) -> dict[str, Any]:
-    """Runs a batch, at most so long, and names the messages that are to come again."""
-    tasks: dict[asyncio.Task[bool], str] = {}
-    for record in event["Records"]:
-        message = Message.of_record(record)
-        tasks[asyncio.create_task(settle(message))] = message.id
-    try:
-        if tasks:
-            await asyncio.wait(tasks, timeout=seconds)
-        again = [name for task, name in tasks.items() if not (task.done() and task.result())]
-        return {"batchItemFailures": [{"itemIdentifier": name} for name in again]}
-    finally:
-        for task in tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+    """Runs a batch, all of it at once, and names the messages that are to come again."""
+    messages = [Message.of_record(record) for record in event["Records"]]
+    over = await asyncio.gather(*map(settle, messages))
+    again = [each.id for each, done in zip(messages, over, strict=True) if not done]
+    return {"batchItemFailures": [{"itemIdentifier": name} for name in again]}

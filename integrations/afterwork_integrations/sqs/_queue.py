@@ -27,6 +27,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
 )
+from botocore.exceptions import ConnectionError as NoConnectionError
 
 from afterwork.errors import EngineError
 
@@ -39,6 +40,11 @@ that takes out would be hidden until its time is over."""
 THREADS = 10
 CONNECT_SECONDS = 3
 THROTTLED = ("Throttling", "ThrottlingException", "RequestThrottled", "KmsThrottled")
+LOST = (HTTPClientError, NoConnectionError)
+REGION = re.compile(
+    r"sqs(?:-fips)?\.([a-z0-9-]+)\.(?:vpce\.)?amazonaws\.com|//([a-z0-9-]+)\.queue\.amazonaws\.com"
+)
+USUAL = re.compile(r"https://(?:sqs\.[a-z0-9-]+|[a-z0-9-]+\.queue)\.amazonaws\.com(?:\.cn)?/")
 REACH = "Check that SQS can be reached from here."
 LOOK = "Check the queue's address, its region, and what the role may do."
 
@@ -179,9 +185,7 @@ class Queue:
             raise self.error(doing, str(error).rstrip("."), hint) from error
         except BotoCoreError as error:
             problem = f"{type(error).__name__}: {error}"
-            raise self._error(
-                doing, problem, transient=isinstance(error, HTTPClientError)
-            ) from error
+            raise self._error(doing, problem, transient=isinstance(error, LOST)) from error
         return answer
 
     def _call(self, operation: str, parameters: dict[str, Any]) -> Any:
@@ -224,8 +228,13 @@ class Queue:
 
 def region_of(url: str) -> str | None:
     """The region that a queue's address names."""
-    found = re.match(r"https?://(?:sqs\.)?([a-z0-9-]+)\.(?:queue\.)?amazonaws\.com", url)
-    return None if found is None else found[1]
+    found = REGION.search(url)
+    return None if found is None else found[1] or found[2]
+
+
+def endpoint_of(url: str) -> str | None:
+    """Where to send requests for a queue; None where botocore knows."""
+    return None if USUAL.match(url) else "/".join(url.split("/", 3)[:3])
 
 
 def _batches(entries: Sequence[dict[str, Any]]) -> list[list[dict[str, Any]]]:

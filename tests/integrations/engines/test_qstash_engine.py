@@ -6,19 +6,23 @@ import asyncio
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from typing import Any
 
 import pytest
-from afterwork_integrations.qstash import QStashEngine
+from afterwork_integrations.qstash import QStashEngine, QStashSignature
 from qstash import AsyncQStash
 
+from afterwork import Afterwork, Engine
 from afterwork.engines import Envelope
 from afterwork.errors import EngineError, InvalidOptionError
+from tests.contracts.engine import PushEngineContract
 from tests.integrations.receiver import receiving
 from tests.integrations.signing import ManualClock
+from tests.integrations.test_qstash import CURRENT, NEXT
 
 from .qstash_server import TOKEN, QStashServer
+from .vendor import Door
 
 URL = "https://app.example/cron/work"
 ID = "01890000-0000-7000-8000-00000000000{}"
@@ -325,3 +329,25 @@ def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(__import__("sys").modules, "afterwork_integrations._http_api", None)
     with pytest.raises(ImportError, match=r"pip install 'afterwork\[qstash\]'"):
         QStashEngine(TOKEN, url=URL)
+
+
+class TestQStashEngine(PushEngineContract):
+    """The whole circle, over HTTP: the engine, QStash's stand-in, the route with its verifier."""
+
+    @pytest.fixture(autouse=True)
+    def _circle(self, server: QStashServer) -> Iterator[None]:
+        self.server = server
+        self.door = Door()
+        yield
+        self.door.close()
+
+    def make_engine(self) -> Engine:
+        return QStashEngine(TOKEN, url=f"{self.door.url}/work", api=self.server.url)
+
+    async def serve(self, work: Afterwork, *, concurrency: int, stop: Awaitable[object]) -> None:
+        async with self.door.serving(work.routes(verify=QStashSignature(CURRENT, NEXT))):
+            await self.server.deliver(stop=stop, concurrency=concurrency)
+
+    async def put_garbage(self, engine: Engine, text: str) -> bool:
+        self.server.put(f"{self.door.url}/work", text)
+        return True
