@@ -50,6 +50,8 @@ class Vendor:
 
     retry_seconds = 0.05
     """Between two deliveries of the same message. A vendor waits longer."""
+    more_headers = ("Server", "a stand-in")
+    """One header of all its answers."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -154,6 +156,7 @@ class Vendor:
                 answer = json.dumps(said).encode()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
+                self.send_header(*vendor.more_headers)
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
