@@ -15,15 +15,16 @@ STAMP := $(VENV)/.installed
 # Real servers as subprocesses.
 SLOW := tests/servers tests/frameworks tests/triggers tests/schedules tests/durable tests/engines \
 	tests/hosts/test_aws_lambda.py \
-	tests/hosts/test_cloud_run.py tests/hosts/test_cloud_functions.py tests/hosts/test_recipes.py
+	tests/hosts/test_cloud_run.py tests/hosts/test_cloud_functions.py tests/hosts/test_recipes.py \
+	tests/hosts/test_cloudflare_worker.py tests/hosts/test_cloudflare_recipe.py
 BENCH_STAMP := $(VENV)/.installed-bench
 
-.PHONY: demo test unit test-hosts test-soak check bench clean
+.PHONY: demo test unit test-hosts runtimes test-soak check bench clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python -m demo $(if $(SERVE),--serve)
 
-test: check $(STAMP)
+test: check $(STAMP) runtimes
 	rm -f .coverage .coverage.*
 	$(BIN)/coverage run -m pytest tests $(SLOW:%=--ignore=%) -n 3
 	$(BIN)/python -m pytest $(SLOW) -n 4
@@ -33,11 +34,15 @@ test: check $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest tests $(SLOW:%=--ignore=%) -n 3
 
-test-hosts: $(STAMP)
+test-hosts: $(STAMP) runtimes
 	$(BIN)/python -m pytest tests/hosts -n 2
 
 test-soak: $(STAMP)
 	AFTERWORK_SOAK=50 $(BIN)/python -m pytest tests/durable/test_kill.py -n 2
+
+# Vendors' runtimes and Pyodide, once into the temporary directory: here nothing limits the time.
+runtimes: $(STAMP)
+	$(BIN)/python -m tests.hosts.runtimes
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ not keep a lease from being given back.
 from __future__ import annotations
 
 from ._outcome import Outcome
-from ._threads import Threads
+from ._threadless import new_hands
 from ._ticket import GO, Verdict
 
 TYPE_CHECKING = False
@@ -25,7 +25,7 @@ class Admission:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self.threads = Threads(MOST_THREADS)
+        self.threads = new_hands(MOST_THREADS)
 
     def enter(self, work: Work) -> None:
         """Starts the work as soon as its ticket lets it, or ends it."""

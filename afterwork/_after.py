@@ -211,7 +211,8 @@ class After:
         `early`
             True: starts when the final message was sent, even if the app is not done.
 
-        For jobs registered with `durable=True` only:
+        For jobs registered with `durable=True` only, whose `name` and `timeout` are the job's own,
+        as are the classes that its `retry` counts (`on`):
 
         `key`
             Means more for them: as long as a call of the job with this key waits, or runs where

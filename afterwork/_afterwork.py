@@ -68,7 +68,8 @@ class Afterwork:
         `"wait"` (default): later ones wait, and a warning says so at most once a minute.
         `"reject"`: `after()` raises `LimitReachedError` while that many are unfinished.
     `threads`
-        The most threads for sync callbacks; default 32. They are made when needed.
+        The most threads for sync callbacks; default 32. They are made when needed. On a platform
+        without threads (Pyodide, so Cloudflare Workers) sync callbacks run on the loop.
     `reporters`
         A list of `Reporter`: callables that are given every finished run.
     `around`

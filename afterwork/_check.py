@@ -10,7 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-INFINITY = float("inf")
+LARGEST = 1.7976931348623157e308
+"""The largest float: a larger int is none."""
 
 
 def seconds(name: str, value: Any, *, zero: bool = False) -> float:
@@ -18,7 +19,7 @@ def seconds(name: str, value: Any, *, zero: bool = False) -> float:
     expected = f"a number of seconds, {'zero or more' if zero else 'more than zero'}"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidOptionError(name, expected, value)
-    if not 0 <= value < INFINITY or (value == 0 and not zero):
+    if not 0 <= value <= LARGEST or (value == 0 and not zero):
         raise InvalidOptionError(name, expected, value)
     return float(value)
 

@@ -35,7 +35,13 @@ FLUSH_SECONDS = 5.0
 
 def cut(pipeline: Pipeline, queue: Queue, reason: str) -> None:
     """Ends what is left of a queue, says so, and tells `on_abandon`. Only from the loop."""
-    works = queue.unfinished()
+    works = []
+    for work in queue.unfinished():
+        if work.ticket is not None and work.ticket.gone and work.ticket.admitted:
+            queue.forget(work)  # it was written down, so nothing of it is lost
+            pipeline.part_with(work)
+        else:
+            works.append(work)
     if not works:
         return
     now = pipeline.clock.monotonic()

@@ -43,6 +43,12 @@ READ: dict[str, Callable[[Any], Any]] = {
 MAKE: dict[str, Callable[[Any], Any]] = {"$tuple": tuple, "$set": set, "$frozenset": frozenset}
 
 
+def has_lost_zone(value: Any) -> bool:
+    """Whether it is in a zone that would not be read again: one without an offset for it, such as
+    that of a time of day in a zone with summer time."""
+    return getattr(value, "tzinfo", None) is not None and value.utcoffset() is None
+
+
 def _instant(value: Any) -> Any:
     """ISO 8601; a zone becomes its offset. The second of two equal times is marked."""
     text = value.isoformat()

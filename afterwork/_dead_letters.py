@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ._delivery_ticket import DEAD
 from ._envelope import Envelope
 from ._ids import run_id as new_run_id
 from .errors import PayloadError
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatch
     from ._journal_tables import Call
 
-PREFIX = "dead:"
-"""Begins the keys of their envelopes among the store's notes."""
+PREFIX = DEAD
 FAILED = "failed"
 MOST = 10_000
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import _dead_letters, _events, _results, _trace
-from ._delivery_ticket import DeliveryTicket
-from ._envelope import MOST_CRASHES
+from . import _events, _results, _trace
+from ._delivery_ticket import DEAD, PLANNED, WAIT_SECONDS, DeliveryTicket
+from ._envelope import Envelope
 from ._outcome import Outcome
-from ._retry_codec import options_for, retry_of
+from ._retry_codec import options_for
 from ._store import LIVE, RunRecord
 from .errors import PayloadError, PermanentFailure
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._dispatch import Dispatch
-    from ._envelope import Envelope
     from ._job import Job
     from ._work import Work
 
@@ -33,8 +32,9 @@ UNKNOWN_WAIT_SECONDS = 30.0
 """When a call for a job that this worker does not know is tried again: by then another worker may
 have it, or this one's deploy is over."""
 UNKNOWN_SECONDS = 86_400.0
-"""How long that is tried."""
-UNAVAILABLE_WAIT_SECONDS = 5.0
+"""How long that is tried, from the first delivery on: a call may have been delayed for longer."""
+UNKNOWN = "unknown:"
+"""Notes of the store under this and a call's id: since when that is tried."""
 BEHIND_SECONDS = 0.1
 """How long after the end of another's lease its run is looked at again."""
 
@@ -55,16 +55,14 @@ class Deliveries:
         job = dispatch.jobs.find(envelope.job)
         if job is None or not job.policy.durable:
             return await self._unknown(envelope, now)
-        if envelope.crashes > MOST_CRASHES:
-            lost = f"given up: {envelope.crashes} of its runs ended with their process"
-            return await self._give_up(envelope, PermanentFailure(lost))
+        problem: PayloadError | None = None
         try:
             args, kwargs = job.codec.decode(envelope.payload)
             options = options_for(job, envelope, dispatch.pipeline.settings.retry)
         except PayloadError as error:
-            return await self._give_up(envelope, error)
-        ticket = DeliveryTicket(dispatch, job, envelope)
-        work = dispatch.order(job, ticket.occurrence, args, kwargs)
+            args, kwargs, options, problem = (), {}, job.options, error
+        ticket = DeliveryTicket(dispatch, job, envelope, problem)
+        work = dispatch.order_call(job, args, kwargs)
         work.id = envelope.id
         work.ticket = ticket
         work.options = options
@@ -88,24 +86,16 @@ class Deliveries:
         if ticket.following is not None:
             return ticket.following
         if ticket.status == "unavailable":
-            return self._later(envelope, UNAVAILABLE_WAIT_SECONDS)
+            return self._later(envelope, WAIT_SECONDS)
         if work.outcome is Outcome.SKIPPED:
-            return self._behind(envelope, job, ticket)
-        if work.outcome in (Outcome.CANCELLED, Outcome.ABANDONED) and not ticket.was_cancelled:
-            ticket.give_back(crashed=True)
-            return ticket.following
+            return await self._behind(envelope, ticket)
         if work.outcome is Outcome.SUCCEEDED:
             text = result.text(job.codec, job.name)
             if text is not None:
-                key, ttl = _results.PREFIX + envelope.id, self.dispatch.pipeline.settings.keep_for
-                await self._keep(key, text, ttl)
-        elif work.outcome is not Outcome.CANCELLED:
-            await self._keep(_dead_letters.PREFIX + envelope.id, envelope.to_json(), None)
+                await self._keep(_results.PREFIX + envelope.id, text)
         return None
 
-    def _behind(
-        self, envelope: Envelope, job: Job[..., Any], ticket: DeliveryTicket
-    ) -> Envelope | None:
+    async def _behind(self, envelope: Envelope, ticket: DeliveryTicket) -> Envelope | None:
         """Another delivery of this call was there first."""
         first = ticket.first
         if first is None:  # another delivery is starting, or somebody else has ended this run
@@ -113,17 +103,18 @@ class Deliveries:
         if first.state in LIVE:  # it may die yet
             alive = (first.alive_until or 0.0) - self.dispatch.clock.now()
             return self._later(envelope, max(alive, 0.0) + BEHIND_SECONDS)
-        retry = retry_of(job, envelope, self.dispatch.pipeline.settings.retry)
-        failures = first.attempt - envelope.crashes
-        if (
-            first.state == Outcome.FAILED
-            and first.attempt == envelope.attempt
-            and retry is not None
-            and failures < retry.attempts
-        ):
-            # The worker died between the end of the attempt and the plan for the next.
-            return envelope.again(self.dispatch.clock.now() + retry.wait(failures))
-        return None
+        # It may have died between the end of the attempt and telling the engine of the next.
+        try:
+            plan = await self.dispatch.ask_here(
+                lambda: self.dispatch.store().get(PLANNED + envelope.id)
+            )
+        except Exception as error:
+            self._say(error, envelope.job)
+            return self._later(envelope, WAIT_SECONDS)
+        following = None if plan is None else Envelope.from_json(plan)
+        if following is None or following.attempt != first.attempt + 1:
+            return None  # it is over, or a later attempt is
+        return following
 
     def _later(self, envelope: Envelope, seconds: float) -> Envelope:
         return replace(envelope, key=None, run_at=self.dispatch.clock.now() + seconds)
@@ -136,7 +127,19 @@ class Deliveries:
             run_id=envelope.id,
             note="no job of that name is registered here as durable=True; its call waits",
         )
-        if now - envelope.enqueued_at < UNKNOWN_SECONDS:
+        key = UNKNOWN + envelope.id
+
+        def first_seen() -> float:
+            store = self.dispatch.store()
+            store.add(key, repr(now), ttl=2 * UNKNOWN_SECONDS)
+            return float(store.get(key) or now)
+
+        try:
+            since = await self.dispatch.ask_here(first_seen)
+        except Exception as error:
+            self._say(error, envelope.job)
+            since = now
+        if now - since < UNKNOWN_SECONDS:
             return self._later(envelope, UNKNOWN_WAIT_SECONDS)
         return await self._give_up(envelope, PermanentFailure("no worker knows this job"))
 
@@ -168,17 +171,18 @@ class Deliveries:
         def write() -> None:
             store = dispatch.store()
             store.claim(record, (), keep=0, ttl=0)
-            store.put(_dead_letters.PREFIX + envelope.id, letter)
+            store.put(DEAD + envelope.id, letter)
 
         try:
             await dispatch.ask_here(write)
         except Exception as problem:
             self._say(problem, envelope.job)
-            return self._later(envelope, UNAVAILABLE_WAIT_SECONDS)
+            return self._later(envelope, WAIT_SECONDS)
         return None
 
-    async def _keep(self, key: str, text: str, ttl: float | None) -> None:
+    async def _keep(self, key: str, text: str) -> None:
         dispatch = self.dispatch
+        ttl = dispatch.pipeline.settings.keep_for
         try:
             await dispatch.ask_here(lambda: dispatch.store().put(key, text, ttl=ttl))
         except Exception as error:

@@ -34,7 +34,10 @@ CLOUDFLARE = HostInfo(
     "cloudflare",
     "before_end",
     lifespan_is_process=False,
-    note="Cloudflare may stop the isolate once the response is out. " + OWN_HOST,
+    note="this Python Workers SDK has no wait_until, so the client waits for the work, as with "
+    'host="before_end". Update workers-runtime-sdk, or hand over each request\'s context: '
+    "afterwork_integrations.cloudflare.Cloudflare(self.ctx).around(app). For long work hand it "
+    "over to a queue.",
 )
 VERCEL = HostInfo("vercel", "inline")
 VERCEL_WITHOUT_IPC = HostInfo(
@@ -108,8 +111,12 @@ TABLE: tuple[Row, ...] = (
 )
 """What is tried, in order: name, test of the environment, what the host can do."""
 
-ADAPTERS = {"vercel": ("afterwork_integrations.vercel", "Vercel")}
-"""By a host's name: the module and the class of what takes its place. It has the same info."""
+ADAPTERS = {
+    "cloudflare": "afterwork_integrations.cloudflare",
+    "vercel": "afterwork_integrations.vercel",
+}
+"""By a host's name: the module whose `detected(environ)` gives what takes its place. That has the
+same info, or a better one where it finds more than the environment tells."""
 
 
 def detect(environ: Environ | None = None) -> Host:
@@ -121,8 +128,7 @@ def detect(environ: Environ | None = None) -> Host:
         return PlainHost(info)
     from importlib import import_module
 
-    module, name = ADAPTERS[info.name]
-    host: Host = getattr(import_module(module), name)(environ=environ)
+    host: Host = import_module(ADAPTERS[info.name]).detected(environ)
     return host
 
 

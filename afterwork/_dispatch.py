@@ -16,13 +16,13 @@ from ._current import current_exchange
 from ._instants import second_after
 from ._job_ticket import STOP_PREFIX, JobTicket
 from ._jobs import Jobs
-from ._keeper import Keeper
 from ._loop import current_loop
 from ._occurrence import TRIGGERS, Occurrence
 from ._open_store import OpenStore
 from ._outcome import Outcome
 from ._queue import Queue
 from ._run import Run
+from ._threadless import new_keeper
 from ._work import DONE, Work
 from .errors import InvalidOptionError
 
@@ -63,9 +63,10 @@ class Dispatch:
         self.environment = settings.environment
         self.lease_seconds = settings.lease
         self.runs_without_store = settings.on_store_error == "run"
-        self._keeper = Keeper(settings.lease / RENEWALS_PER_LEASE)
+        self._keeper = new_keeper(settings.lease / RENEWALS_PER_LEASE)
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
+        self._host_name: str | None = None
         self._engine: Engine | None = None
         self._journal: Journal | None = None
         pipeline.ticket_for = CallbackTicket(self).give_to
@@ -90,9 +91,12 @@ class Dispatch:
     def worker(self) -> str:
         """This process, for people: host and pid. A forked one has another."""
         import os
-        import socket
 
-        return f"{socket.gethostname()}:{os.getpid()}"
+        if self._host_name is None:
+            import socket
+
+            self._host_name = socket.gethostname()
+        return f"{self._host_name}:{os.getpid()}"
 
     # -- the store
 

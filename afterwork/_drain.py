@@ -81,7 +81,8 @@ def finish(exchange: Exchange, lifespan_loop: object) -> Awaitable[None] | None:
             queue.due = True
             loop.soon(exchange.pipeline.begin, queue, loop, end)
         else:
-            exchange.pipeline.begin(queue, loop, end, eager)
+            give_way = exchange.pipeline.gives_way and info.after_response
+            exchange.pipeline.begin(queue, loop, end, eager, give_way)
     if exchange.error is None and (queue is None or queue.state is CLOSED):
         return None
     lifespan_running = lifespan_loop is not None and lifespan_loop is loop.token

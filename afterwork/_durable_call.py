@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ._job import Job
     from ._options import Options
 
+NOT_CARRIED = ("name", "timeout")
+"""Options of a call that its run, in whatever process, would not know."""
+GROWTH = 100
+"""How many bytes longer an envelope of a later attempt may be than the first."""
 QUEUE = "Choose an engine that has it, or leave the option out."
 
 
@@ -27,8 +31,12 @@ def make_envelope(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Envelope:
-    """The envelope of a call. Raises `PayloadError`, `UnsupportedError`, and `TypeError` for
-    arguments that the job does not take."""
+    """The envelope of a call. Raises `InvalidOptionError`, `PayloadError`, `UnsupportedError`, and
+    `TypeError` for arguments that the job does not take."""
+    for name in NOT_CARRIED:
+        if name in options.given:
+            expected = f"left out for a durable call; give it to the job {job.name!r}"
+            raise InvalidOptionError(name, expected, options.given[name])
     engine = dispatch.engine
     check(engine, job, options)
     payload = job.codec.encode(args, kwargs)
@@ -52,7 +60,7 @@ def make_envelope(
         enqueued_at=now,
     )
     limit = engine.capabilities.max_payload
-    if limit is not None and len(envelope.to_json()) > limit:
+    if limit is not None and len(envelope.to_json()) + GROWTH > limit:
         raise PayloadError(
             "the arguments together",
             f"small enough for {engine.name}, which takes {limit} bytes",

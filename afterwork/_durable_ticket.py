@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from . import _events
 from ._commit import COMMITTED, ROLLED_BACK, Transaction
-from ._outcome import Outcome
-from ._ticket import ELSEWHERE, Plain, Verdict
+from ._ticket import ELSEWHERE, Plain
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +21,11 @@ if TYPE_CHECKING:
     from ._dispatch import Dispatch
     from ._envelope import Envelope
     from ._job import Job
+    from ._ticket import Verdict
     from ._work import Work
 
 NEW = "new"
+WRITING = "writing"
 WRITTEN = "written"
 REFUSED = "refused"
 DROPPED = "dropped"
@@ -79,6 +80,11 @@ class DurableTicket(Plain):
         """Its condition was met when it was written."""
         return self.state is WRITTEN
 
+    @property
+    def gone(self) -> bool:
+        """From the moment it is being written on."""
+        return self.state in (WRITING, WRITTEN)
+
     async def write(self, work: Work) -> None:
         """Gives it to the engine, once its transaction has committed. Raises `StoreError` or
         `EngineError`."""
@@ -92,8 +98,6 @@ class DurableTicket(Plain):
         await write_all(self.dispatch, [work])
 
     def enter(self, work: Work) -> Verdict:
-        if self.state is REFUSED:
-            return Verdict(outcome=Outcome.CANCELLED)
         return ELSEWHERE
 
     def leave(self, work: Work) -> None:
@@ -103,6 +107,8 @@ class DurableTicket(Plain):
 async def write_all(dispatch: Dispatch, works: list[Work]) -> None:
     """Gives calls to the engine, all at once. Raises what it raises; then none of them counts."""
     tickets = [work.ticket for work in works if isinstance(work.ticket, DurableTicket)]
+    for ticket in tickets:
+        ticket.state = WRITING
     try:
         await dispatch.write(works, [ticket.envelope for ticket in tickets])
     except BaseException:

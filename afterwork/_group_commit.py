@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 
+from ._threadless import Turns, has_threads
 from .errors import StoreError
 
 TYPE_CHECKING = False
@@ -52,7 +53,8 @@ class Write(Generic[T]):
 
 
 class GroupCommit(Generic[T]):
-    """Writes to one file from one thread, which is there while there is something to write."""
+    """Writes to one file from one thread, which is there while there is something to write. Where
+    there are no threads each write is alone, in a turn of the loop."""
 
     def __init__(self, begin: Begin[T], apply: Callable[[T, list[Write[T]]], None]) -> None:
         self._begin = begin
@@ -60,6 +62,7 @@ class GroupCommit(Generic[T]):
         self._lock = threading.Lock()
         self._writes: SimpleQueue[Write[T]] | None = None
         self._thread: threading.Thread | None = None
+        self._turns = None if has_threads() else Turns()
 
     async def write(self, call: Callable[[T], Any], loop: Loop) -> Any:
         """Calls `call` in a transaction with others, and returns what it returned once that is on
@@ -80,6 +83,9 @@ class GroupCommit(Generic[T]):
 
     def submit(self, write: Write[T]) -> None:
         """Takes a write in and does not wait for it."""
+        if self._turns is not None:
+            self._turns.submit(self._write_alone, write)
+            return
         with self._lock:
             if self._writes is None:
                 from queue import SimpleQueue
@@ -113,6 +119,10 @@ class GroupCommit(Generic[T]):
             self._commit(batch)
             _tell(batch)
             del batch  # or what it holds lives until the next
+
+    def _write_alone(self, write: Write[T]) -> None:
+        self._commit([write])
+        _tell([write])
 
     def _commit(self, batch: list[Write[T]]) -> None:
         """Writes all together. Where one of them fails by itself, each by itself."""

@@ -61,6 +61,10 @@ else:
             return cls
 
 
+OF_REQUESTS = ("early", "on", "when")
+"""Options that say something of a response."""
+
+
 class Job(Base["P", "R"]):
     """A named callable, registered on an `Afterwork` by `cron`, `every` or `job`.
 
@@ -155,6 +159,10 @@ class Job(Base["P", "R"]):
                 f"the job {self.name!r} is not durable, so there is nothing to write down. "
                 "Register it with durable=True"
             )
+        for name in OF_REQUESTS:
+            if name in options.given:
+                expected = "left out: enqueue() waits for no response"
+                raise InvalidOptionError(name, expected, options.given[name])
         return await self._callers.enqueue(self, options, args, kwargs)
 
     def _merged(self, options: Options) -> Options:

@@ -31,8 +31,12 @@ class AsyncioSignal:
         self.future = loop.create_future()
 
     def set(self) -> None:
+        loop = self.future.get_loop()
+        if asyncio._get_running_loop() is loop:  # nobody has to be woken
+            self.set_here()
+            return
         try:
-            self.future.get_loop().call_soon_threadsafe(self.set_here)
+            loop.call_soon_threadsafe(self.set_here)
         except RuntimeError:
             pass  # the loop is closed, so nobody waits any more
 
@@ -98,7 +102,10 @@ class AsyncioLoop:
         self._keep(self.loop.create_task(go()))
 
     def soon(self, call: Callable[..., object], *args: Any) -> None:
-        self.loop.call_soon_threadsafe(call, *args)
+        if asyncio._get_running_loop() is self.loop:
+            self.loop.call_soon(call, *args)  # nobody has to be woken, which costs a system call
+        else:
+            self.loop.call_soon_threadsafe(call, *args)
 
     def later(self, seconds: float, call: Callable[..., object], *args: Any) -> Timer:
         return self.loop.call_later(max(seconds, 0), call, *args)

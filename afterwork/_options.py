@@ -48,6 +48,7 @@ NAMES = (
 )
 DURABLE_ONLY = ("commit", "connection", "delay", "priority", "when")
 """What only durable jobs know."""
+MOST_DELAY_SECONDS = 1000 * 365.25 * 86_400
 CONDITIONS = ("always", "success", "error")
 
 
@@ -118,8 +119,8 @@ class Options:
 
     def _take_durable(self, values: dict[str, Any]) -> None:
         delay: Any = values.get("delay")
-        if hasattr(delay, "tzinfo"):
-            if delay.tzinfo is None:
+        if hasattr(delay, "timestamp"):
+            if delay.utcoffset() is None:
                 raise NaiveDatetimeError("delay", delay)
             self.delay = delay
         elif delay is not None:
@@ -127,6 +128,8 @@ class Options:
             if hasattr(seconds, "total_seconds"):
                 seconds = seconds.total_seconds()
             self.delay = _check.seconds("delay", seconds, zero=True)
+            if self.delay > MOST_DELAY_SECONDS:
+                raise InvalidOptionError("delay", "at most 1000 years", delay)
         self.priority = values.get("priority", 0)
         if type(self.priority) is not int or not -1000 <= self.priority <= 1000:
             expected = "a whole number from -1000 to 1000; higher goes first"

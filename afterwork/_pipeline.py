@@ -29,7 +29,7 @@ from ._outcome import Outcome
 from ._queue import CLOSED, Queue
 from ._report import fields
 from ._run import Run
-from ._threads import Threads
+from ._threadless import after_head_start, has_threads, look_every, new_hands
 from ._work import DONE, LOCK, QUEUED, STARTED
 from .errors import CallbackTimeoutError, LimitReachedError, PermanentFailure, RetryLater
 
@@ -66,7 +66,7 @@ class Pipeline:
         self.ends: float | None = None
         """While the pipeline is closing: when it will be closed, by the monotonic clock."""
         self._limit = Limit(settings.limit)
-        self._threads = Threads(settings.threads)
+        self._threads = new_hands(settings.threads)
         self.idle_listeners: dict[Signal, None] = {}
         self.host_may_be_missing = hasattr(self.host, "unavailable")
         self.endless = (
@@ -77,6 +77,9 @@ class Pipeline:
         """No drain on the app's own host has a deadline: known without asking it each time."""
         self._plain = settings.timeout is None and settings.retry is None
         self.rejects_at = settings.limit if settings.at_limit == "reject" else None
+        self.gives_way = not has_threads()
+        """Callbacks start only after a head start for their response."""
+        self._look_every = look_every()
         self.notices = Notices(clock)
         self.admission = Admission(self)
         self.ticket_for: Callable[[Work], Ticket | None] | None = None
@@ -121,23 +124,37 @@ class Pipeline:
         for work in works:
             self.soon(self.submit, work)
 
-    def begin(self, queue: Queue, loop: Loop, deadline: float | None, eager: bool = False) -> None:
+    def begin(
+        self,
+        queue: Queue,
+        loop: Loop,
+        deadline: float | None,
+        eager: bool = False,
+        give_way: bool = False,
+    ) -> None:
         """Starts a drain: the response of this queue's request is over, or as good as. `deadline`
-        is by the monotonic clock."""
+        is by the monotonic clock. `give_way`: the response itself has yet to leave."""
         works = queue.begin(loop, deadline)
         if works is None:
             return
         if deadline is not None:
             left = deadline - self.clock.monotonic()
             queue.timer = loop.later(left, cut, self, queue, "deadline")
-        self._start_all(queue, works, eager)
+        if give_way:
+            after_head_start(loop, self._start_all, queue, works, False)
+        else:
+            self._start_all(queue, works, eager)
         if not queue.live:
             queue.settle()
 
     def begin_early(self, queue: Queue, loop: Loop) -> None:
         """Starts the callbacks marked early: the final message is out."""
         queue.loop = loop
-        self._start_all(queue, queue.begin_early(), False)
+        works = queue.begin_early()
+        if self.gives_way:
+            after_head_start(loop, self._start_all, queue, works, False)
+        else:
+            self._start_all(queue, works, False)
 
     # -- running
 
@@ -178,6 +195,15 @@ class Pipeline:
                 limit=self.settings.limit,
                 waiting=len(self._limit.waiting),
             )
+            if self._look_every:
+                _loop_of(work).later(self._look_every, self._look, work)
+
+    def _look(self, work: Work) -> None:
+        """One that waits for a place sees whether it has been given one."""
+        if work.state == STARTED:
+            self._start(work)
+        elif work.state == QUEUED:
+            _loop_of(work).later(self._look_every, self._look, work)
 
     def _start(self, work: Work, eager: bool = False) -> None:
         if work.state != STARTED:
@@ -424,6 +450,8 @@ class Pipeline:
     def _release(self, work: Work) -> None:
         """A place under the limit is free: the next in line takes it."""
         following = self._limit.leave(work)
+        if self._look_every:
+            return  # whose place it is now will see it
         while following is not None and not self._try_soon(self._start, following):
             # Not through `finish` alone, which would come back here: the line may be long.
             ended, following = following, self._limit.leave(following)

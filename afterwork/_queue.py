@@ -6,7 +6,8 @@
 3. While draining, what is added starts at once. Taking turns (`sequential`), one at a time.
 4. It closes by itself when the last live callback leaves. A closed queue refuses.
 5. `hold_open` lets a queue that drained before its response was over open again, once.
-6. Of several callbacks with one key that have not started, the last one added stays.
+6. Of several callbacks with one key that have not started, the last one added stays. The keys of
+   a durable job are its own.
 7. Every method may be called from any thread. None calls anybody's code; what has to happen next is
    returned or is told to listeners once the lock is free.
 """
@@ -110,7 +111,11 @@ class Queue:
             if self.state is CLOSED:
                 raise QueueClosedError
             if key is not None:
-                replaced = [each for each in self._with_key(key) if self._take_out(each)]
+                replaced = [
+                    each
+                    for each in self._with_key(key)
+                    if _share_keys(each, work) and self._take_out(each)
+                ]
             if self.state is OPEN and not (self.early and self._is_early(work)):
                 self.pending.append(work)
                 starting = None
@@ -220,7 +225,7 @@ class Queue:
         return [work for work in (*self.pending, *self.live) if work.options.key == key]
 
     def _take_out(self, work: Work) -> bool:
-        if work.state != QUEUED:
+        if work.state != QUEUED or (work.ticket is not None and work.ticket.gone):
             return False
         work.state = DONE
         if work in self.pending:
@@ -257,3 +262,12 @@ class Queue:
             listeners, self.listeners = self.listeners, None
             for listener in listeners:
                 listener()
+
+
+def _share_keys(one: Work, other: Work) -> bool:
+    return _durable_job(one) is _durable_job(other)
+
+
+def _durable_job(work: Work) -> object:
+    job = None if work.ticket is None else work.ticket.job
+    return job if job is not None and job.policy.durable else None

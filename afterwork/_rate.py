@@ -11,6 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+MOST_DIGITS = 9
 EXPECTED = "a number and a time, such as '10/m', '1/30s' or '500/h'"
 
 
@@ -31,7 +32,9 @@ class Rate:
             seconds = _durations.parse(time if time[:1].isdigit() else f"1{time}")
         except DurationSyntaxError:
             raise InvalidOptionError("rate", EXPECTED, text) from None
-        if not (number.isascii() and number.isdigit()) or int(number) < 1 or not seconds:
+        if not (number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS):
+            raise InvalidOptionError("rate", EXPECTED, text)
+        if int(number) < 1 or not seconds:
             raise InvalidOptionError("rate", EXPECTED, text)
         return cls(int(number), float(seconds))
 

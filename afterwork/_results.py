@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import _events, _kinds
-from .errors import PayloadError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ class Result:
             return None
         try:
             text = codec.encode_result(self.value)
-        except PayloadError as error:
+        except Exception as error:  # also what a property of the result raises
             _events.emit(_events.DEBUG, "result.not_kept", None, job=title, reason=str(error))
             return None
         if len(text) > MOST_CHARACTERS:

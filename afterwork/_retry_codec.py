@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FIELDS = ("attempts", "backoff", "delay", "jitter", "max_delay")
 """All but `on`: classes are not sent, so the job's own `Retry` says which errors count."""
+NONE = Retry(1)
+"""The policy of a call that is to have none."""
 
 
 def to_json(retry: Retry) -> str:
@@ -32,7 +34,7 @@ def retry_of(job: Job[..., Any], envelope: Envelope, default: Retry | None) -> R
     try:
         values: Any = json.loads(envelope.retry)
         return Retry(**values, on=Exception if own is None else own.on)
-    except (ValueError, TypeError, InvalidOptionError):
+    except (ValueError, TypeError, RecursionError):
         raise PayloadError("the envelope's 'retry'", "a policy", "none") from None
 
 
@@ -43,8 +45,12 @@ def options_for(job: Job[..., Any], envelope: Envelope, default: Retry | None) -
 
 
 def own_retry(options: Options) -> str | None:
-    """What the options of a call say of retries, as JSON text; None where they say nothing."""
-    retry = options.given.get("retry")
-    if retry is None or isinstance(retry, Unset):
+    """What the options of a call say of retries, as JSON text; None where they say nothing. Raises
+    `InvalidOptionError`."""
+    if "retry" not in options.given:
         return None
-    return to_json(retry)
+    retry: Retry | None = options.given["retry"]
+    if retry is not None and retry.on != (Exception,):
+        expected = "without on= for a durable call; give on= to the Retry of its job"
+        raise InvalidOptionError("retry", expected, retry)
+    return to_json(NONE if retry is None else retry)

@@ -64,6 +64,11 @@ class Plain:
         return False
 
     @property
+    def gone(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def earlier_failures(self) -> int:
         """None."""
         return 0
@@ -142,6 +147,11 @@ class Ticket(Protocol):
     @property
     def admitted(self) -> bool:
         """Whether the work's condition (`on=`) was asked already, and met."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is on its way to somebody else, so that it cannot be taken back here."""
         ...
 
     @property

@@ -6,7 +6,8 @@
 3. Where that could not be given, 503: the engine delivers the same message once more, and the store
    knows what has run of it.
 4. What is no envelope is not delivered again: 200 and `bad_message` (QStash: 489, so that it is in
-   its dead letter queue). With 400 Cloud Tasks would repeat it for days, and slow down all others. Of a newer version of this library it is 503: a newer worker may be there soon.
+   its dead letter queue). With 400 Cloud Tasks would repeat it for days, and slow down all others.
+   Of a newer version of this library it is 503: a newer worker may be there soon.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ async def together(enqueue: Enqueue, count: int) -> dict[str, float]:
 
 async def afterwork(folder: str, each: int = 1) -> dict[str, float]:
     """Whole requests through the middleware. The calls are delayed, so nothing runs."""
-    from afterwork import Afterwork, AfterMiddleware, after
+    from afterwork import AfterMiddleware, Afterwork, after
 
     work = Afterwork(store=f"sqlite:///{folder}/afterwork.db")
 

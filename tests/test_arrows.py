@@ -54,7 +54,7 @@ LADDER = [
     {"_retry_codec", "_results"},
     {"_loop_asyncio", "_loop_trio"},
     {"_loop"},
-    {"_run", "_queue", "_exchange", "_jobs"},
+    {"_run", "_queue", "_exchange", "_jobs", "_threadless"},
     {"_report", "_around", "_limit", "_closing", "_admission"},
     {"_run_record", "_open_store"},
     {"_job_ticket"},

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace, out: Output) -> int:
 
 
 def _points(args: argparse.Namespace) -> list[Point]:
-    from . import _check_app, _check_export, _check_jobs, _check_store
+    from . import _check_app, _check_durable, _check_export, _check_jobs, _check_store
     from ._point import Point
 
     try:
@@ -77,6 +77,7 @@ def _points(args: argparse.Namespace) -> list[Point]:
         Point("app", "ok", f"{found.target}, from {found.source}"),
         *_check_jobs.points(found),
         *_check_store.points(found),
+        *_check_durable.points(found),
         *_check_app.points(found),
         *_check_export.points(found),
     ]

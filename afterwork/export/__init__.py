@@ -4,6 +4,7 @@
     add_arguments()     the options of the command `export`, for an argparse parser
     run()               prints, writes or checks; gives the exit code
     VercelCrons         what Vercel's Python builder asks for crons
+    cloudflare_triggers what each of Cloudflare's Cron Triggers sets off
 
 An export prints, or edits its own part of a file. It never deploys, and never looks at a secret:
 it names the variable that holds it. What a target cannot express is refused, with a reason and two
@@ -12,6 +13,7 @@ ways out; what it does otherwise where clocks change is a warning.
 
 from __future__ import annotations
 
+from ._cloudflare import triggers as cloudflare_triggers
 from ._refusals import ExportRefusedError
 from ._registry import TARGETS
 from ._run import run
@@ -21,7 +23,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
-__all__ = ["ExportRefusedError", "VercelCrons", "add_arguments", "run", "targets"]
+__all__ = [
+    "ExportRefusedError",
+    "VercelCrons",
+    "add_arguments",
+    "cloudflare_triggers",
+    "run",
+    "targets",
+]
 
 
 def targets() -> list[str]:

@@ -4,8 +4,9 @@ Sources: developers.cloudflare.com/workers/configuration/cron-triggers (1 is Sun
 have names; UTC), developers.cloudflare.com/workers/runtime-apis/handlers/scheduled (`cron` and
 `scheduledTime`), config-schema.json of wrangler.
 
-A trigger is no request: the Worker has to make one. It names the slot, `scheduledTime`. It serves
-this export alone, so in wrangler.jsonc the whole list `triggers.crons` is ours.
+A trigger is no request: a Worker in front of the app has to make one. It names the slot,
+`scheduledTime`. It serves this export alone, so in wrangler.jsonc the whole list `triggers.crons`
+is ours. An app that is a Python Worker itself asks `triggers` which jobs an expression means.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from __future__ import annotations
 import json
 
 from . import _calls, _json_edit, _print
-from ._plan import Dialect
+from ._items import items
+from ._options import Settings
+from ._plan import Dialect, Plan
 from ._refusals import UsageError
 from ._target import Target, merged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._plan import Plan
+    from .._afterwork import Afterwork
 
 MOST_SECONDS = 15 * 60
 WORKER = """\
@@ -91,8 +94,20 @@ def worker(plan: Plan) -> str:
     return WORKER.format(jobs=json.dumps(jobs, indent=2), secret=plan.settings.secret)
 
 
+def triggers(work: Afterwork) -> dict[str, list[str]]:
+    """The jobs that each trigger sets off, by the trigger's expression as it is exported. A job
+    that the export refuses has none."""
+    settings = Settings()
+    plan = Plan(settings, dialect(settings.plan, settings.cronie))
+    now = work.dispatch.clock.now()
+    for item in items(work, settings):
+        plan.add(item, now)
+    return {text: _names(plan, text) for text in crons(plan)}
+
+
 def _names(plan: Plan, text: str) -> list[str]:
-    return [entry.item.name for entry in plan.entries if entry.text == text]
+    """Once each: both halves of a job that fires on either of two days may be one text."""
+    return list({entry.item.name: None for entry in plan.entries if entry.text == text})
 
 
 TARGET = Target(
@@ -102,6 +117,7 @@ TARGET = Target(
     dialect=dialect,
     render=render,
     merge=merge,
+    url="worker",
     shapes=("toml", "json", "worker"),
 )
 BLOCK = Target("cloudflare", "", "wrangler.toml", dialect, render)

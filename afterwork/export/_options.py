@@ -159,7 +159,7 @@ def read(args: argparse.Namespace, target: Target) -> Settings:
         raise UsageError(f"{target.name} has no shape {shape!r}; known are: {known}", "See --help")
     only = frozenset(filter(None, (args.only or "").split(",")))
     return Settings(
-        url=_url(args.url or "", target, args.image),
+        url=_url(args.url or "", target, args.image, shape),
         secret=args.secret_env,
         plan=args.plan,
         zone=args.zone,
@@ -174,9 +174,11 @@ def read(args: argparse.Namespace, target: Target) -> Settings:
     )
 
 
-def _url(url: str, target: Target, image: str) -> str:
+def _url(url: str, target: Target, image: str, shape: str) -> str:
     if not url:
         if target.url in ("none", "optional") or (target.url == "image" and image):
+            return ""
+        if target.url == "worker" and shape != "worker":
             return ""
         example = "/cron" if target.url == "path" else "https://app.example.com/cron"
         raise UsageError(

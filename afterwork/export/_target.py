@@ -42,8 +42,8 @@ class Target:
     shares: bool = True
     """Whether its block may stand in a file with the text of others."""
     url: str = "needed"
-    """`needed`, `path` (a path will do), `image` (or `--image`), `optional` (else commands) or
-    `none` (always commands)."""
+    """`needed`, `path` (a path will do), `image` (or `--image`), `worker` (for that shape alone),
+    `optional` (else commands) or `none` (always commands)."""
     shapes: tuple[str, ...] = ()
 
 

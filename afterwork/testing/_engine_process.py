@@ -68,10 +68,11 @@ def notes(log: str) -> list[dict[str, Any]]:
         return []
 
 
-def open_engine(opener: str, argument: str) -> Engine:
-    """Calls the function that the opener names, `module:function`."""
+def open_engine(opener: str, argument: str) -> Engine | None:
+    """Calls the function that the opener names, `module:function`. It returns None where the engine
+    is the store's own journal."""
     module, _, function = opener.partition(":")
-    engine: Engine = getattr(importlib.import_module(module), function)(argument)
+    engine: Engine | None = getattr(importlib.import_module(module), function)(argument)
     return engine
 
 

@@ -171,3 +171,12 @@ class Worker:
         self.task.cancel()
         await asyncio.wait({self.task}, timeout=self.site.tests.patience)
         assert self.task.done(), "serve() went on although it was cancelled"
+
+
+async def raises(kind: type[Exception], awaitable: Awaitable[object]) -> None:
+    """Fails unless awaiting it raises such an error."""
+    try:
+        await awaitable
+    except kind:
+        return
+    raise AssertionError(f"no {kind.__name__} was raised")

@@ -11,7 +11,7 @@ import json
 from collections.abc import MutableMapping
 from typing import Any
 
-from afterwork import Afterwork
+from afterwork import Afterwork, Host
 from afterwork.verify import TriggerRequest
 
 
@@ -47,20 +47,31 @@ class Door:
         self._platform = platform
 
     async def run(
-        self, job: str, *, attempt: int | None = None, payload: dict[str, Any] | None = None
+        self,
+        job: str,
+        *,
+        slot: str | None = None,
+        attempt: int | None = None,
+        payload: dict[str, Any] | None = None,
+        host: Host | None = None,
     ) -> dict[str, Any]:
-        """Runs a job, and returns what the trigger route answers. Raises `JobFailedError`."""
+        """Runs a job, and returns what the trigger route answers. `slot`: where the platform tells
+        it; `host`: for this run alone. Raises `JobFailedError`."""
         headers = {"content-type": "application/json"}
+        if slot is not None:
+            headers["afterwork-slot"] = slot
         if attempt is not None:
             headers["afterwork-attempt"] = str(attempt)
         body = b"" if payload is None else json.dumps(payload).encode()
-        return await self._call(job, headers, body)
+        return await self._call(job, headers, body, host)
 
     async def due(self) -> dict[str, Any]:
         """Runs what is due, as `/tick` does. Raises `JobFailedError` where one of them failed."""
         return await self._call("tick", {}, b"")
 
-    async def _call(self, path: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    async def _call(
+        self, path: str, headers: dict[str, str], body: bytes, host: Host | None = None
+    ) -> dict[str, Any]:
         pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
         scope: dict[str, Any] = {
             "type": "http",
@@ -76,6 +87,8 @@ class Door:
             "client": None,
             "server": (self._platform, 443),
         }
+        if host is not None:
+            scope["afterwork"] = host
         sent: list[MutableMapping[str, Any]] = []
         incoming = [{"type": "http.request", "body": body, "more_body": False}]
 

@@ -291,4 +291,4 @@ def test_the_first_minutes_of_somebody_new(tmp_path: Path) -> None:
 
 def test_the_module_says_what_it_is() -> None:
     assert afterwork.cli.__all__ == ["main"]
-    assert len(COMMANDS) == 13
+    assert len(COMMANDS) == 14

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from afterwork import Afterwork, SQLiteStore
+from afterwork.errors import UnsupportedError
 from afterwork.testing import MemoryEngine
+from afterwork.testing._engine_tests import raises
 from tests.contracts.engine import EngineContract, SharedEngineContract
 from tests.contracts.file_engine import FileEngine
 
@@ -165,3 +167,8 @@ async def test_the_contract_notices_a_bad_engine(
 ) -> None:
     with pytest.raises(AssertionError, match=complaint):
         await getattr(Bad(engine()), test)()
+
+
+async def test_an_engine_that_takes_what_it_should_refuse_is_noticed() -> None:
+    with pytest.raises(AssertionError, match="no UnsupportedError was raised"):
+        await raises(UnsupportedError, asyncio.sleep(0))

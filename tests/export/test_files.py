@@ -322,6 +322,9 @@ def test_a_url_is_asked_for_where_it_is_needed() -> None:
     assert code("github")[1].endswith("Add --url https://app.example.com/cron.\n")
     assert code("crontab")[0] == 0
     assert code("systemd")[0] == 0
+    assert code("cloudflare")[0] == 0
+    assert code("cloudflare", "--shape", "json")[0] == 0
+    assert code("cloudflare", "--shape", "worker")[0] == 2
     assert code("kubernetes", "--image", "app:1")[0] == 0
     assert code("kubernetes")[0] == 2
     assert two().export("vercel", "--url", "/cron").code == 0

@@ -342,6 +342,22 @@ def test_e8_cloudflare_counts_sunday_as_1_so_it_has_a_name() -> None:
     assert table == {"triggers": {"crons": ["*/5 * * * *"]}}
 
 
+def test_a_python_worker_knows_the_jobs_of_each_trigger_that_is_exported() -> None:
+    """One that is refused has none, and one that fires on either of two days has two."""
+    app = App().cron("a", "0 9 * * 1").cron("b", "0 9 1 * 1").every("c", "1h")
+    app.cron("tokyo", "0 18 * * 1", timezone="Asia/Tokyo")
+    app.cron("refused", "0 9 * * *", timezone="America/New_York")
+    app.work.job(name="by-hand")(nothing)
+    found = export.cloudflare_triggers(app.work)
+
+    assert found == {
+        "0 9 * * MON": ["a", "b", "tokyo"],
+        "0 9 1 * *": ["b"],
+        "0 * * * *": ["c"],
+    }
+    assert list(found) == dialects.wrangler(app.export("cloudflare").out)
+
+
 def test_e9_cloud_scheduler_waits_as_long_as_the_job_may_take() -> None:
     """E9"""
 

@@ -1,9 +1,10 @@
-"""The vendors' own runtimes, from PyPI, that are not installed beside everything else.
+"""The vendors' own runtimes, from PyPI and npm, that are not installed beside everything else.
 
 Vercel's needs Python 3.12, so where the tests run on an older one they look for another: on PATH,
-and where pyenv and uv put theirs. Where there is none, tests are skipped, which fails in CI.
-Google's functions framework brings versions of its own. Each is installed once per version into a
-folder of the temporary directory.
+and where pyenv and uv put theirs. Cloudflare's runs in Pyodide, which needs Node. Where there is
+none, tests are skipped, which fails in CI. Google's functions framework brings versions of its own.
+Each is installed once per version into a folder of the temporary directory, by the first test or by
+`python -m tests.hosts.runtimes`.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NEWEST = "0.24.1"
 OLD = "0.17.0"
@@ -26,6 +31,10 @@ FUNCTIONS_FRAMEWORK = "3.10.2"
 LEAST = (3, 12)
 NAMES = ("python3.12", "python3.13", "python3.14", "python3", "python")
 SECONDS = 120.0
+
+PYODIDE = "314.0.7"
+WORKERS_SDK = "1.9.5"
+LEAST_NODE = 20
 
 ASK = f"import sys; print(sys.executable); sys.exit(sys.version_info < {LEAST})"
 
@@ -69,25 +78,78 @@ def functions_framework() -> Path:
 def _folder(name: str, python: str, packages: tuple[str, ...]) -> Path:
     asked = [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
     series = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    wheels = ["--only-binary=:all:", "--python-version", series]
+    # The pip of this environment installs for that interpreter, which may have none.
+    return _once(f"{name}-python-{series}", lambda target: _pip(target, *wheels, *packages))
+
+
+@cache
+def node() -> str:
+    """A Node that runs Pyodide."""
+    found = shutil.which("node")
+    if found is not None:
+        asked = subprocess.run([found, "--version"], capture_output=True, text=True, timeout=20)
+        if int(asked.stdout.lstrip("v").partition(".")[0] or 0) >= LEAST_NODE:
+            return found
+    pytest.skip(f"Python Workers run on Pyodide: it needs Node {LEAST_NODE} or newer on PATH")
+
+
+@cache
+def pyodide() -> Path:
+    """The folder of the npm package."""
+    node()
+    npm = ["npm", "install", "--no-audit", "--no-fund", "--no-save", f"pyodide@{PYODIDE}"]
+    target = _once(f"pyodide-{PYODIDE}", lambda target: _run(*npm, "--prefix", str(target)))
+    return target / "node_modules" / "pyodide"
+
+
+@cache
+def workers_sdk() -> Path:
+    """A folder for Pyodide's `sys.path` with Cloudflare's SDK, and with Starlette for the app."""
+    # Pure Python: what Pyodide's series is matters to none of these.
+    wheels = ["--only-binary=:all:", "--platform", "any", "--python-version", "3.13"]
+    packages = (f"workers-runtime-sdk=={WORKERS_SDK}", "starlette>=0.40")
+    name = f"workers-runtime-sdk-{WORKERS_SDK}-starlette"
+    return _once(name, lambda target: _pip(target, *wheels, *packages))
+
+
+def _once(name: str, install: Callable[[Path], None]) -> Path:
+    """A folder of the temporary directory into which something was installed."""
     folder = Path(tempfile.gettempdir()) / f"afterwork-tests-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     assert folder.stat().st_uid == os.getuid(), f"{folder} belongs to somebody else"
-    target = folder / f"{name}-python-{series}"
+    target = folder / name
     # Test processes run side by side, and one of them installs for all.
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (target / "done").exists():
             shutil.rmtree(target, ignore_errors=True)
-            _install(target, series, *packages)
+            target.mkdir()
+            install(target)
             (target / "done").touch()
     return target
 
 
-def _install(target: Path, series: str, *packages: str) -> None:
-    # The pip of this environment installs for that interpreter, which may have none.
+def _pip(target: Path, *arguments: str) -> None:
     pip = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target)]
-    wheels = ["--only-binary=:all:", "--python-version", series]
-    done = subprocess.run(
-        [*pip, *wheels, *packages], capture_output=True, text=True, timeout=SECONDS
-    )
-    assert done.returncode == 0, f"pip cannot install {packages}:\n{done.stdout}\n{done.stderr}"
+    _run(*pip, *arguments)
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
+
+
+def _install_all() -> None:
+    """Says what cannot be had, and goes on: its tests will say it too."""
+    vercel = (partial(runtime, NEWEST), partial(runtime, OLD))
+    installs = (*vercel, functions_framework, pyodide, workers_sdk)
+    for install in installs:
+        try:
+            install()
+        except pytest.skip.Exception as missing:
+            print(missing)
+
+
+if __name__ == "__main__":
+    _install_all()

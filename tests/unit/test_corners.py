@@ -10,7 +10,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest.mock import AsyncMock, MagicMock, Mock
 
 import anyio
@@ -31,6 +31,7 @@ from tests.support import Life, Wire, answering, call, events, http_scope, lifes
 
 if TYPE_CHECKING:
     from afterwork._asgi import Receive, Scope, Send
+    from afterwork._threads import Threads
 
 who: contextvars.ContextVar[str] = contextvars.ContextVar("who", default="lost")
 
@@ -128,7 +129,7 @@ async def test_a_callback_that_was_cut_while_it_waited_for_a_thread_never_runs()
 
     assert ran == [0, 9]
     assert sorted(str(run.outcome) for run in runs) == ["abandoned", "cancelled", "cancelled"]
-    assert app.pipeline._threads.alive == 1
+    assert cast("Threads", app.pipeline._threads).alive == 1
 
 
 async def test_a_coroutine_returned_after_its_run_had_timed_out_does_not_run() -> None:

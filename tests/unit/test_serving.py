@@ -252,3 +252,22 @@ async def test_it_needs_asyncio() -> None:
     reason = serving.refusal(work.dispatch, trio)
     assert reason is not None
     assert "this server runs trio" in reason
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_an_engine_that_cannot_be_closed_holds_nobody_up(
+    hangs: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(MemoryEngine):
+        async def close(self) -> None:
+            await asyncio.sleep(60 if hangs else 0)
+            raise EngineError("stuck", "be closed", "it is down")
+
+    monkeypatch.setattr("afterwork._closing.LEAVE_SECONDS", 0.02)
+    work, _, _ = app_with(Stuck())
+    assert work.engine.name == "memory"
+    async with server(work):
+        pass
+
+    (record,) = [each for each in caplog.records if "engine.not_closed" in each.getMessage()]
+    assert record.levelno == (logging.WARNING if hangs else logging.ERROR)

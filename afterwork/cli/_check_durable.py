@@ -1,0 +1,65 @@
+"""The doctor's look at durable jobs: who keeps their calls, what do these survive, and who else
+can reach them?"""
+
+from __future__ import annotations
+
+from .. import _dead_letters
+from ..errors import AfterworkError
+from ._point import Point
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .._engine import Engine
+    from ._app import Found
+
+REPLICATED = ("cloud-run", "fly", "heroku", "kubernetes", "render")
+"""Hosts that run several instances as a rule, each with a disk of its own that may go with it."""
+ENGINE = "give an engine that all instances reach: Afterwork(engine=...), see docs/engines.md"
+SURVIVES = {
+    "process": "end with their process",
+    "machine": "survive their process",
+    "power": "survive a power cut",
+}
+
+
+def points(found: Found) -> list[Point]:
+    """The points of durable jobs; none where there are no such jobs."""
+    count = sum(job.policy.durable for job in found.work.jobs)
+    if not count:
+        return []
+    try:
+        engine = found.work.engine
+        return [_kept(found, engine, count), *_letters(found)]
+    except AfterworkError as error:
+        return [Point("durable", "problem", str(error), ENGINE)]
+
+
+def _kept(found: Found, engine: Engine, count: int) -> Point:
+    dispatch, can = found.dispatch, engine.capabilities
+    text = f"calls of {count} durable jobs are kept by {engine.name} and {SURVIVES[can.survives]}"
+    if can.recovery_seconds is not None:
+        text += f"; those of a worker that died run again within {can.recovery_seconds:g} s"
+    if can.survives == "process":
+        fix = "Afterwork(store='sqlite:///afterwork.db') for one machine; for several " + ENGINE
+        return Point("durable", "problem", text, fix)
+    host = dispatch.pipeline.host.info
+    alone = dispatch.journal is not None
+    if alone and (host.mode != "detached" or not host.lifespan_is_process):
+        text += f". But the host {host.name!r} keeps no disk and runs nothing in the background"
+        return Point("durable", "problem", text, ENGINE)
+    if alone and host.name in REPLICATED:
+        text += (
+            f". On {host.name} each instance has a file of its own: what one that does not come "
+            "back has left, no other sees"
+        )
+        fix = "keep the file on a volume that comes back with its one instance, or " + ENGINE
+        return Point("durable", "note", text, fix)
+    return Point("durable", "ok", text)
+
+
+def _letters(found: Found) -> list[Point]:
+    letters = _dead_letters.listed(found.dispatch, None, None, _dead_letters.MOST)
+    if not letters:
+        return []
+    text = f"{len(letters)} calls were given up, the newest of {letters[0].job}"
+    return [Point("dead letters", "note", text, "look at them: afterwork dead list")]
