@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -198,7 +199,9 @@ class Queue:
     def _made(self) -> Any:
         """A client of its own. Reading what it needs to know takes 50 ms."""
         session = botocore.session.Session()
-        region = self._region or region_of(self.url) or session.get_config_variable("region")
+        # botocore itself knows only AWS_DEFAULT_REGION, and not every platform sets it.
+        here = session.get_config_variable("region") or os.environ.get("AWS_REGION")
+        region = self._region or region_of(self.url) or here
         return session.create_client(
             "sqs",
             region_name=region,
