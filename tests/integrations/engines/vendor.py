@@ -143,6 +143,7 @@ class Vendor:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # an answer in two packets waits for the other side's acknowledgement
 
             def do(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
