@@ -7,7 +7,7 @@ import asyncio
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def cloud_tasks(folder: Path) -> Iterator[tuple[Vendor, dict[str, str]]]:
 @dataclass(frozen=True)
 class Recipe:
     name: str
-    vendor: Callable[[Path], object]
+    vendor: Callable[[Path], AbstractContextManager[tuple[Vendor, dict[str, str]]]]
     forge: Callable[[Vendor], None]
     """Makes it sign as somebody else."""
 
@@ -105,10 +105,7 @@ async def test_what_a_recipe_accepts_is_done_whatever_is_killed(
     base = f"http://127.0.0.1:{unused_tcp_port}"
     words = command(recipe.name, "uvicorn", port=str(unused_tcp_port))
     store = SQLiteStore(str(tmp_path / "shop.db"))
-    vendor_of: Callable[[Path], object] = recipe.vendor
-    made = vendor_of(folder)
-    assert hasattr(made, "__enter__")
-    with made as (server, vendors):
+    with recipe.vendor(folder) as (server, vendors):
         environ = {
             **vendors,
             "APP_URL": base,

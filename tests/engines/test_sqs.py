@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +134,7 @@ def test_the_template_is_good_and_reports_failures() -> None:
     assert "FunctionResponseTypes: [ReportBatchItemFailures]" in template.read_text()
 
 
-def environ_of(queue: str, folder: Path) -> Mapping[str, str]:
+def environ_of(queue: str, folder: Path) -> dict[str, str]:
     return {
         "QUEUE_URL": queue,
         "VISIBILITY": str(VISIBILITY),

@@ -29,6 +29,7 @@ from afterwork.verify import SYSTEM_CLOCK, Clock
 
 from .._http_api import HttpApi
 from .._push_options import address, due, seconds, whole
+from .._side_by_side import side_by_side
 from ._credentials import Credentials, GoogleAuthError
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ MOST_BYTES = 700_000
 """A task may have 1 MB, in which the envelope is written as base64."""
 MOST_CHARACTERS = 200
 """Of what google-auth says is wrong."""
-AT_ONCE = 10
-"""Tasks that are made side by side."""
 
 
 class CloudTasksEngine:
@@ -149,25 +148,7 @@ class CloudTasksEngine:
     ) -> Sequence[str]:
         """Makes a task of each call; of several, some may be made where others fail. Raises
         `EngineError`."""
-        ids = [envelope.id for envelope in envelopes]
-        places = iter(range(len(envelopes)))
-        errors: list[EngineError] = []
-
-        async def make() -> None:
-            for place in places:
-                try:
-                    ids[place] = await self._make(envelopes[place])
-                except EngineError as error:
-                    errors.append(error)
-                if errors:
-                    return
-
-        async with anyio.create_task_group() as group:
-            for _ in range(min(AT_ONCE, len(envelopes))):
-                group.start_soon(make)
-        if errors:
-            raise errors[0]
-        return ids
+        return await side_by_side(self._make, envelopes)
 
     async def serve(self, *, concurrency: int, stop: Awaitable[object]) -> None:
         """Raises `EngineError`: there is nothing to serve."""

@@ -103,16 +103,13 @@ async def test_many_calls_are_made_side_by_side(server: CloudTasksServer) -> Non
     assert {each["httpRequest"]["oidcToken"]["audience"] for each in sent(server)} == {"mine"}
 
 
-async def test_one_that_cannot_be_made_is_an_error_and_ends_the_rest(
-    server: CloudTasksServer,
-) -> None:
+async def test_one_that_cannot_be_made_is_an_error(server: CloudTasksServer) -> None:
+    """Whatever became of the others."""
     engine = engine_of(server)
     large = Envelope(id="large", job="invoice", payload='["' + "x" * 800_000 + '"]')
-    many = [Envelope(id=f"call {number}", job="invoice") for number in range(200)]
     with pytest.raises(EngineError, match="it answered 400, .wrong: .'size'"):
-        await engine.enqueue([large, *many])
+        await engine.enqueue([envelope(), large])
     await engine.close()
-    assert len(server.messages) < 200
 
 
 @pytest.mark.parametrize(
