@@ -120,6 +120,19 @@ def postgresql_store(url: str) -> PostgreSQLStore:
     return PostgreSQLStore.from_url(url)
 
 
+@cache
+def rabbitmq_url() -> str:
+    """A RabbitMQ server in which tests may make queues. It is not started here: that takes
+    longer than a test may."""
+    if named := os.environ.get("RABBITMQ_URL"):
+        return named
+    try:
+        socket.create_connection(("127.0.0.1", 5672), 2).close()
+    except OSError:
+        pytest.skip("there is no RabbitMQ: set RABBITMQ_URL, or start rabbitmq-server")
+    return "amqp://guest:guest@127.0.0.1:5672/"
+
+
 class Proxy:
     """A port that leads to a server until the line is cut, or goes dead without anybody being told.
     For a `with`."""
@@ -130,6 +143,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
         self._dead = threading.Event()
+        self._refusing = threading.Event()
         self.port: int = self._listener.getsockname()[1]
         account, at, _ = parts.netloc.rpartition("@")
         self.url = parts._replace(netloc=f"{account}{at}127.0.0.1:{self.port}").geturl()
@@ -154,6 +168,15 @@ class Proxy:
             end.close()
         self._ends.clear()
 
+    def refuse(self) -> None:
+        """Ends all connections, and those that come, until `accept`."""
+        self._refusing.set()
+        self.cut()
+
+    def accept(self) -> None:
+        """Takes connections again."""
+        self._refusing.clear()
+
     def go_dead(self) -> None:
         """From now on nothing comes through, in neither direction."""
         self._dead.set()
@@ -162,6 +185,9 @@ class Proxy:
         while True:
             try:
                 near, _ = self._listener.accept()
+                if self._refusing.is_set():
+                    near.close()
+                    continue
                 far = socket.create_connection(self._target, PATIENCE)
             except OSError:
                 return

@@ -19,10 +19,10 @@ from mangum import Mangum
 
 from afterwork import Afterwork
 
+from .._lifespan import Lifespan
 from . import _job_events, _queue_events
 from ._host import DEFAULT_MARGIN_SECONDS, LambdaHost, check_margin
 from ._ledger import Ledger
-from ._lifespan import Lifespan
 from ._loop_thread import LoopThread
 from ._register import register
 from ._request import Request

@@ -1,4 +1,4 @@
-"""The app's lifespan, once per process: started with it, ended when Lambda ends it."""
+"""An app's lifespan where no server runs it: once per process, started and ended by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 
 Message = MutableMapping[str, Any]
 
-_log = logging.getLogger("afterwork.aws_lambda")
+__all__ = ["Lifespan"]
+
+_log = logging.getLogger("afterwork.lifespan")
 
 
 class Lifespan:
