@@ -12,13 +12,15 @@ from dataclasses import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
-    from typing import Any, Literal, Protocol
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import Any, Literal, Protocol, TypeAlias
 
     from ._envelope import Envelope
 
-    class RunEnvelope(Protocol):
-        """What an engine is bound to: see `Engine.bind`."""
+    RunEnvelope: TypeAlias = Callable[[Envelope], Awaitable[Envelope | None]]
+
+    class RunUntil(Protocol):
+        """A `RunEnvelope` that can be told when its time is over."""
 
         async def __call__(
             self, envelope: Envelope, /, *, deadline: float | None = None
@@ -77,7 +79,7 @@ class Engine(Protocol):
         """What it can do."""
         ...
 
-    def bind(self, run: RunEnvelope) -> None:
+    def bind(self, run: RunUntil) -> None:
         """Is called once, by the `Afterwork` that it is given to. `run` runs an envelope to its end
         and never raises anything but cancellation. It returns None when the call is over, one way
         or the other: then the engine forgets it. Or it returns the envelope of the next attempt:

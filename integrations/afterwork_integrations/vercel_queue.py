@@ -55,7 +55,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from afterwork.engines import RunEnvelope
+    from afterwork.engines import RunUntil
 
 __all__ = ["VercelQueueEngine"]
 
@@ -126,7 +126,7 @@ class VercelQueueEngine:
         self._timeout = seconds("timeout", timeout, 0.1, 60)
         self._clock = clock
         self._log = EngineLog(self.name)
-        self._run: RunEnvelope | None = None
+        self._run: RunUntil | None = None
         self._retry_after = again
         decorate: Any = subscribe(
             topic=topic,
@@ -151,7 +151,7 @@ class VercelQueueEngine:
     def __repr__(self) -> str:
         return f"<VercelQueueEngine {self._topic}>"
 
-    def bind(self, run: RunEnvelope) -> None:
+    def bind(self, run: RunUntil) -> None:
         """See `Engine`."""
         self._run = run
 

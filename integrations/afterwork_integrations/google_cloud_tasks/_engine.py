@@ -35,7 +35,7 @@ from ._credentials import Credentials, GoogleAuthError
 if TYPE_CHECKING:
     import httpx
 
-    from afterwork.engines import RunEnvelope
+    from afterwork.engines import RunUntil
 
 API = "https://cloudtasks.googleapis.com"
 QUEUE = r"projects/[A-Za-z0-9.:-]+/locations/[a-z0-9-]+/queues/[A-Za-z0-9-]{1,100}"
@@ -140,7 +140,7 @@ class CloudTasksEngine:
     def __repr__(self) -> str:
         return f"<CloudTasksEngine {self._queue}>"
 
-    def bind(self, run: RunEnvelope) -> None:
+    def bind(self, run: RunUntil) -> None:
         """Does nothing: the trigger route runs what Cloud Tasks delivers."""
 
     async def enqueue(

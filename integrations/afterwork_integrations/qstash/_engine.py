@@ -27,7 +27,7 @@ from afterwork.verify import SYSTEM_CLOCK, Clock
 from .._push_options import address, credential, due, seconds, whole
 
 if TYPE_CHECKING:
-    from afterwork.engines import RunEnvelope
+    from afterwork.engines import RunUntil
 
 TOKEN = "QSTASH_TOKEN"
 ADDRESS = "QSTASH_URL"
@@ -143,7 +143,7 @@ class QStashEngine:
     def __repr__(self) -> str:
         return f"<QStashEngine to {self._url.partition('?')[0]}>"
 
-    def bind(self, run: RunEnvelope) -> None:
+    def bind(self, run: RunUntil) -> None:
         """Does nothing: the trigger route runs what QStash delivers."""
 
     async def enqueue(

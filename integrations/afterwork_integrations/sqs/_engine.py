@@ -30,7 +30,7 @@ from ._lambda_batch import run_batch
 from ._queue import Message, Queue, endpoint_of
 
 if TYPE_CHECKING:
-    from afterwork.engines import RunEnvelope
+    from afterwork.engines import RunUntil
 
 LONGEST_DELAY = 900
 """Seconds that SQS keeps a message back."""
@@ -106,7 +106,7 @@ class SQSEngine:
         self._clock = clock
         self._keys = Keys(clock)
         self._log = EngineLog(self.name)
-        self._run: RunEnvelope | None = None
+        self._run: RunUntil | None = None
         self.capabilities = Capabilities(
             max_delay=float(LONGEST_HIDING if self._queue.fifo else LONGEST_DELAY),
             delay_resolution=1.0,
@@ -119,7 +119,7 @@ class SQSEngine:
     def __repr__(self) -> str:
         return f"<SQSEngine {self.name}>"
 
-    def bind(self, run: RunEnvelope) -> None:
+    def bind(self, run: RunUntil) -> None:
         """See `Engine`."""
         self._run = run
 

@@ -1,4 +1,4 @@
-"""A shop: an order is answered once its receipt is a task, which Cloud Tasks posts back to be sent."""
+"""A shop: an order is answered once its receipt is a task, and Cloud Tasks posts it back."""
 
 from __future__ import annotations
 
