@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from ._envelope import Envelope
 
     RunEnvelope: TypeAlias = Callable[[Envelope], Awaitable[Envelope | None]]
+
+    class RunUntil(Protocol):
+        """A `RunEnvelope` that can be told when its time is over."""
+
+        async def __call__(
+            self, envelope: Envelope, /, *, deadline: float | None = None
+        ) -> Envelope | None:
+            """Runs a call; at `deadline`, by `time.monotonic()`, it is cut and comes again."""
+            ...
 else:
     Protocol = object
 
@@ -70,7 +79,7 @@ class Engine(Protocol):
         """What it can do."""
         ...
 
-    def bind(self, run: RunEnvelope) -> None:
+    def bind(self, run: RunUntil) -> None:
         """Is called once, by the `Afterwork` that it is given to. `run` runs an envelope to its end
         and never raises anything but cancellation. It returns None when the call is over, one way
         or the other: then the engine forgets it. Or it returns the envelope of the next attempt:

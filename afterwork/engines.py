@@ -18,5 +18,6 @@ from ._status import RunStatus
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._engine import RunEnvelope as RunEnvelope
+    from ._engine import RunUntil as RunUntil
 
 __all__ = ["MOST_CRASHES", "Capabilities", "DeadLetter", "Engine", "Envelope", "RunStatus"]

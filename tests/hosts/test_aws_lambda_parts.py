@@ -24,6 +24,7 @@ from afterwork_integrations.aws_lambda import (
     _extension,
     _handler,
     _job_events,
+    _queue_events,
     _register,
     _sigterm,
 )
@@ -32,6 +33,7 @@ from afterwork_integrations.aws_lambda._request import Request
 
 from afterwork import AfterMiddleware, Afterwork, Host, MemoryStore, after
 from afterwork.errors import InvalidOptionError
+from afterwork.testing import MemoryEngine
 from tests.contracts.host import HostContract
 from tests.support import Wire, answering, call, http_scope, respond
 
@@ -396,6 +398,61 @@ def test_jobs_on_lambda_have_the_invocation_s_deadline(platform: Platform) -> No
         until(lambda: parked(platform))
     finally:
         handler.close()
+
+
+class QueueEngine(MemoryEngine):
+    """One that takes what a queue hands over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handed: list[tuple[Any, float]] = []
+
+    async def handle(self, event: Any, *, seconds: float) -> Any:
+        self.handed.append((event, seconds))
+        return {"batchItemFailures": []}
+
+
+def test_what_a_queue_hands_over_goes_to_the_engine() -> None:
+    """With the time that is left, less the margin."""
+    engine = QueueEngine()
+    work = Afterwork(engine=engine, store=MemoryStore())
+    handler = Handler(work.wrap(answering(bool)), work)
+    event = {"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}
+    try:
+        assert handler(event, Context()) == {"batchItemFailures": []}
+        ((handed, seconds),) = engine.handed
+        assert handed == event
+        assert 1 < seconds <= 2.5
+        until(lambda: not handler._ledger)
+    finally:
+        handler.close()
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        None,
+        Afterwork(engine=MemoryEngine(), store=MemoryStore()),
+    ],
+)
+def test_a_queue_that_no_engine_takes_is_refused_and_keeps_its_messages(
+    work: Afterwork | None,
+) -> None:
+    handler = Handler(answering(bool), work)
+    event = {"Records": [{"eventSource": "aws:sqs", "body": "{}"}]}
+    try:
+        with pytest.raises(ValueError, match="this handler has no engine that takes them"):
+            handler(event, Context())
+    finally:
+        handler.close()
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, [], {}, {"Records": []}, {"Records": "x"}, {"Records": [{"eventSource": "aws:s3"}]}],
+)
+def test_other_events_are_no_batches_of_a_queue(event: Any) -> None:
+    assert not _queue_events.is_one(event)
 
 
 def test_a_handler_without_jobs_says_so() -> None:

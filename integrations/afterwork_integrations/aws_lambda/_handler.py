@@ -20,7 +20,7 @@ from mangum import Mangum
 from afterwork import Afterwork
 
 from .._lifespan import Lifespan
-from . import _job_events
+from . import _job_events, _queue_events
 from ._host import DEFAULT_MARGIN_SECONDS, LambdaHost, check_margin
 from ._ledger import Ledger
 from ._loop_thread import LoopThread
@@ -43,6 +43,8 @@ class Handler:
         is `{"afterwork": {"job": "nightly", "slot": "<aws.scheduler.scheduled-time>"}}`, the input
         of an EventBridge schedule, with `delivery`, `attempt` and `payload` where wanted. What the
         job came to is the invocation's result; a failure is raised, so that Lambda tries again.
+        Its engine gets what a queue hands over, where it can take that, such as
+        `afterwork_integrations.sqs`.
     `margin`
         Seconds before the function's deadline at which unfinished callbacks are cut and reported;
         default 0.5, at least 0.4.
@@ -76,6 +78,7 @@ class Handler:
         mangum: Any = Mangum  # its types are narrower than what it takes
         self._mangum = mangum(app, lifespan="off", **options)
         self._jobs = None if work is None else _job_events.JobEvents(work)
+        self._work = work
         self._extension = register()
         self._ledger = Ledger() if self._extension is None else self._extension.ledger
         self._thread = LoopThread()
@@ -92,6 +95,9 @@ class Handler:
         try:
             ends = time.time() + context.get_remaining_time_in_millis() / 1000 - self._margin
             host = self._host(request_id, ends)
+            if _queue_events.is_one(event):
+                running = _queue_events.handle(self._work, event, ends - time.time())
+                return self._thread.start(running).result()
             call = _job_events.read(event)
             if call is not None:
                 return self._run_job(call, request_id, host, ends)

@@ -1,13 +1,4 @@
-"""QStash (Upstash): lets in what it has signed.
-
-```
-from afterwork_integrations.qstash import QStashSignature
-
-Mount("/cron", work.routes(verify=QStashSignature.from_env(url="https://app.example")))
-```
-
-Needs nothing but the standard library.
-"""
+"""Lets in what QStash has signed. Needs nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -28,9 +19,7 @@ from afterwork.verify import (
     sole_header,
 )
 
-from ._jose import Token, check_leeway, check_times, told
-
-__all__ = ["QStashSignature"]
+from .._jose import Token, check_leeway, check_times, told
 
 CURRENT = "QSTASH_CURRENT_SIGNING_KEY"
 NEXT = "QSTASH_NEXT_SIGNING_KEY"
