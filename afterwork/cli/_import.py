@@ -65,7 +65,8 @@ def _failed(name: str, error: BaseException) -> Stop:
     while trace is not None and (
         trace.tb_frame.f_globals.get("__package__") == __package__
         or trace.tb_frame.f_code.co_filename.startswith("<frozen importlib")
-        or trace.tb_frame.f_globals.get("__name__") == "importlib"
+        # Also of those that hook into it, such as beartype's `claw._importlib`.
+        or "importlib" in trace.tb_frame.f_globals.get("__name__", "")
     ):
         trace = trace.tb_next
     text = "".join(traceback.format_exception(type(error), error, trace)).rstrip()

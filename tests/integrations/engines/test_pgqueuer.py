@@ -348,6 +348,7 @@ def rows_of_nobody(schema: str) -> list[Any]:
 async def test_an_error_of_the_callers_connection_is_an_engine_error(schema: str) -> None:
     site = Site(engine_in(schema))
     async with await psycopg.AsyncConnection.connect(database_url()) as connection:
+        await connection.execute("SET search_path TO nowhere")
         with pytest.raises(EngineError, match="take in calls"):
             await after.options(connection=connection).enqueue(site.note, 1)
         await connection.rollback()
