@@ -90,7 +90,8 @@ class DurableTicket(Plain):
         if self.transaction is not None and not await self.transaction.decided(loop):
             self.state = DROPPED
             # Its client was told of success, so this one may be a mistake.
-            told = work.exchange is not None and work.exchange.response().success
+            response = None if work.exchange is None else work.exchange.response()
+            told = response is not None and response.success
             meant = self.transaction.state is ROLLED_BACK and not told
             _events.emit(
                 _events.DEBUG if meant else _events.WARNING,
