@@ -209,6 +209,30 @@ async def test_a_delayed_call_is_never_early_and_needs_a_worker(work: Afterwork)
     assert time.time() - before >= 0.2
 
 
+async def test_a_call_that_waits_where_no_worker_ever_was_is_said_once(
+    tmp_path: Any, caplog: Any
+) -> None:
+    """As on a server without a lifespan. Who chose `worker=False` knows it."""
+    silent = Afterwork(store=SQLiteStore(tmp_path / "a.db"), worker=False)
+    job, _ = durable(silent)
+    await order(silent, lambda: after.options(delay=60)(job, 0) and None)
+    assert events(caplog) == []
+
+    work = Afterwork(store=SQLiteStore(tmp_path / "b.db"), retry=Retry(2, delay=60))
+
+    @work.job(durable=True)
+    async def fails() -> None:
+        raise ValueError
+
+    caplog.set_level("WARNING", "afterwork")
+    await order(work, lambda: after(fails) and None)
+    await until(lambda: "worker.missing" in events(caplog))
+    assert "afterwork worker" in fields(caplog, "worker.missing")["note"]
+    await order(work, lambda: after.options(delay=60)(fails) and None)
+    assert events(caplog).count("worker.missing") == 1
+    await drain()
+
+
 async def test_without_a_worker_nothing_is_this_process(tmp_path: Any) -> None:
     work = Afterwork(store=SQLiteStore(tmp_path / "a.db"), worker=False)
     job, seen = durable(work)
