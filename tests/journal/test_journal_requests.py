@@ -308,8 +308,11 @@ async def test_what_the_deadline_cuts_runs_again(tmp_path: Any) -> None:
     assert (attempts, record.attempt) == ([1, 2], 2)
 
 
-async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any) -> None:
-    work = Afterwork(store=SQLiteStore(tmp_path / "a.db"), grace=0.02, worker=True)
+async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any, caplog: Any) -> None:
+    abandoned: list[Any] = []
+    work = Afterwork(
+        store=SQLiteStore(tmp_path / "a.db"), grace=0.02, worker=True, on_abandon=abandoned.extend
+    )
     started: list[str] = []
 
     @work.job(durable=True)
@@ -317,7 +320,11 @@ async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any) -> None:
         started.append(name)
         await asyncio.sleep(60)
 
-    app = work.wrap(answering(lambda: after(job, "request") and None))
+    def handler() -> None:
+        after(job, "request")
+        after(asyncio.sleep, 60)
+
+    app = work.wrap(answering(handler))
     async with lifespan(app):
         wire = Wire(http_scope(), [{"type": "http.request", "body": b""}])
         await app(wire.scope, wire.receive, wire.send)
@@ -326,6 +333,9 @@ async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any) -> None:
     left = calls(work.store).values()
     assert {each.state for each in left} == {"waiting"}
     assert [(each.envelope.attempt, each.envelope.crashes) for each in left] == [(2, 1)] * 2
+    assert fields(caplog, "after.dropped")["callbacks"] == ["sleep"]
+    assert events(caplog).count("after.given_back") == 2
+    assert [run.name for run in abandoned] == ["sleep"]
     with tables(work.store) as rows:  # it has left
         assert rows._connection.execute("SELECT count(*) FROM owners").fetchone() == (0,)
 
