@@ -414,8 +414,9 @@ class Journal:
                 "worker.missing",
                 pipeline.host.info.name,
                 "a durable call waits (delayed, tried again, or held back by a limit), and no "
-                "worker runs in this process: one starts with the lifespan. Turn the lifespan on, "
-                "or run beside it: afterwork worker. Then worker=False makes this silent",
+                "worker runs in this process: that takes asyncio, the lifespan, and a host that "
+                "does not freeze it. See to that, or run one beside it, afterwork worker; with "
+                "worker=False this is silent",
             )
 
     async def serve(self, *, concurrency: int, stop: Awaitable[object]) -> None:

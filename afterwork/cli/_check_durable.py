@@ -4,7 +4,7 @@ can reach them?"""
 from __future__ import annotations
 
 from .. import _dead_letters
-from ..errors import AfterworkError
+from ..errors import AfterworkError, StoreError
 from ._dead import MOST
 from ._point import Point
 from ._times import ago
@@ -33,7 +33,8 @@ def points(found: Found) -> list[Point]:
         engine = found.work.engine
         return [_kept(found, engine, count), *_overdue(found, engine), *_letters(found)]
     except AfterworkError as error:
-        return [Point("durable", "problem", str(error), ENGINE)]
+        fix = "see to the store first" if isinstance(error, StoreError) else ENGINE
+        return [Point("durable", "problem", str(error), fix)]
 
 
 def _kept(found: Found, engine: Engine, count: int) -> Point:

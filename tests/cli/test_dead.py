@@ -120,6 +120,14 @@ def test_a_call_that_runs_is_asked_to_end(durable: Shell, monkeypatch: pytest.Mo
     store.close()
 
 
+def test_the_doctor_sends_nobody_to_an_engine_for_a_damaged_file(empty: Shell) -> None:
+    empty.write(DURABLE)
+    (empty.folder / "afterwork.db").write_bytes(b"no database" * 1000)
+    point = only(empty, "durable")
+    assert "the file is damaged" in point["text"]
+    assert point["fix"] == "see to the store first"
+
+
 def test_the_doctor_sees_calls_that_nobody_runs(durable: Shell) -> None:
     from afterwork import SQLiteStore
     from tests.journal.support import add, envelope
