@@ -6,8 +6,6 @@ import argparse
 import time
 from dataclasses import replace
 
-from .._status import WAITING
-from .._store import RunRecord
 from . import _app, _reading, _records
 from ._dead import ask
 from ._errors import FAILED, NOT_FOUND, OK, USAGE, Stop
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
 
     from .._dispatch import Dispatch
     from .._status import RunStatus
-    from .._store import Store
+    from .._store import RunRecord, Store
     from ._output import Output
 
 STATES = (
@@ -117,7 +115,7 @@ def run_cancel(args: argparse.Namespace, out: Output) -> int:
         raise Stop(NOT_FOUND, _none(dispatch.chosen_store()))
     dispatch.reap()  # whose process died cannot be asked any more
     call = _durable_call(args, store)
-    if call is not None and call.state == WAITING and _take_back(args, call, out):
+    if call is not None and call.state == "waiting" and _take_back(args, call, out):
         return OK
     record = _records.find(store, args.id) if call is None else _as_record(call)
     if not record.live:
@@ -163,6 +161,8 @@ def _take_back(args: argparse.Namespace, call: RunStatus, out: Output) -> bool:
 
 
 def _as_record(call: RunStatus) -> RunRecord:
+    from .._store import RunRecord
+
     return RunRecord(
         id=call.id, job=call.job or "", trigger="after", state="running", attempt=call.attempt
     )

@@ -180,6 +180,7 @@ def test_the_doctor_knows_what_calls_survive(durable: Shell) -> None:
         ("", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "note", "each instance has a file"),
         ("", {"MODAL_IS_REMOTE": "1"}, "problem", "keeps no disk"),
         ("store=Foreign()", {}, "problem", "keeps no durable calls"),
+        ("engine=ListEngine()", {}, "ok", "1 durable jobs are kept by list"),
     ],
 )
 def test_the_doctor_warns_where_replicas_share_nothing(
@@ -194,6 +195,7 @@ def test_the_doctor_warns_where_replicas_share_nothing(
         monkeypatch.setenv(name, value)
     foreign = """
 from afterwork import MemoryStore
+from tests.durable_unit.support import ListEngine
 
 class Foreign:
     shared, blocks = "network", True
