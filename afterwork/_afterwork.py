@@ -76,7 +76,8 @@ class Afterwork:
         A list of functions that take a `Run` and return a context manager. Each is entered in the
         callback's context (and thread) around every attempt, for example to open a span.
     `on_abandon`
-        Called with the list of runs that a deadline or the end of the process left unfinished.
+        Called with the list of runs that a deadline or the end of the process left unfinished, but
+        for those of durable jobs: they go back to the journal or the engine, and run again.
     `on_missing`
         What happens where the host says that it cannot run anything after a response: `"raise"`
         (default) or `"warn"`, which runs the work inside the process all the same.

@@ -2,7 +2,8 @@
 
 1. A work that is cut is cancelled and given `ALLOWANCE_SECONDS` to end; what is still there then is
    reported as abandoned. A thread cannot be stopped and is abandoned at once.
-2. What was cut is told to `on_abandon` once, when its drain is over.
+2. What was cut is told to `on_abandon` once, when its drain is over; not the run of a durable call,
+   which goes back to where it is kept.
 3. Closing waits for everything that is unfinished, but not for ever.
 """
 
@@ -44,29 +45,41 @@ def cut(pipeline: Pipeline, queue: Queue, reason: str) -> None:
             works.append(work)
     if not works:
         return
-    now = pipeline.clock.monotonic()
-    works[0].context.copy().run(
-        _events.emit,
-        _events.ERROR,
-        "after.dropped",
-        None,
-        reason=reason,
-        count=len(works),
-        callbacks=[work.title for work in works],
-        ages_seconds=[None if work.started is None else now - work.started for work in works],
-    )
+    kept: list[Work] = []
+    lost: list[Work] = []
+    for work in works:
+        again = work.ticket is not None and work.ticket.comes_again
+        (kept if again else lost).append(work)
+    _say_cut(pipeline, _events.ERROR, "after.dropped", lost, reason)
+    _say_cut(pipeline, _events.WARNING, "after.given_back", kept, reason)
     for work in works:
         work.cut = reason
         if not _end(pipeline, work):
             pipeline.finish(work, Outcome.ABANDONED, None, inside=False)
     if queue.loop is not None and any(work.state != DONE for work in works):
         # Told when the drain ends, or the request it belongs to is still open and it is over.
-        telling = [works]
+        telling = [lost]
         if queue.state is DRAINING:
             queue.when_drained(lambda: _tell_abandoned(pipeline, telling))
         queue.loop.later(ALLOWANCE_SECONDS, _abandon, pipeline, works, telling)
     else:
-        _tell_abandoned(pipeline, [works])
+        _tell_abandoned(pipeline, [lost])
+
+
+def _say_cut(pipeline: Pipeline, level: int, event: str, works: list[Work], reason: str) -> None:
+    if not works:
+        return
+    now = pipeline.clock.monotonic()
+    works[0].context.copy().run(
+        _events.emit,
+        level,
+        event,
+        None,
+        reason=reason,
+        count=len(works),
+        callbacks=[work.title for work in works],
+        ages_seconds=[None if work.started is None else now - work.started for work in works],
+    )
 
 
 def stop(pipeline: Pipeline, work: Work, reason: str) -> None:

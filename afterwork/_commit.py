@@ -6,6 +6,8 @@
    it that were made inside it.
 3. This tells when, and no more. The call is written by whoever asks: before the response, if the
    transaction was over by then, else after it.
+4. A session without a transaction, at the call and still when that is asked, has nothing to wait
+   for: what it did is committed already. Django's `on_commit` takes it in the same way.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ WAIT_SECONDS = 10.0
 class Transaction:
     """What becomes of the transaction that a call belongs to."""
 
-    __slots__ = ("_connection", "_place", "_signals", "state")
+    __slots__ = ("_connection", "_idle", "_place", "_signals", "state")
 
     def __init__(self, commit: Any) -> None:
         self.state = OPEN
@@ -47,6 +49,8 @@ class Transaction:
         """That of Django."""
         self._place: Any = None
         """The SQLAlchemy transaction or savepoint that the call was made in."""
+        self._idle: Any = None
+        """The session, if it had no transaction then."""
         if isinstance(commit, str):
             self._watch_connection(_django_connection(commit))
         elif hasattr(commit, "on_commit"):
@@ -54,13 +58,19 @@ class Transaction:
         else:
             self._watch_session(commit)
 
+    def counts(self) -> bool:
+        """Whether it is committed by now, or there is none to wait for."""
+        if self._idle is not None and self._idle.get_transaction() is None:
+            self.decide(COMMITTED)
+        return self.state is COMMITTED
+
     async def decided(self, loop: Loop) -> bool:
         """Waits until it is over, at most `WAIT_SECONDS`. Returns whether it was committed."""
         signal = loop.signal()
         self._signals.append(signal)
         if self._is_dropped():
             self.decide(ROLLED_BACK)
-        if self.state is OPEN:
+        if not self.counts() and self.state is OPEN:
             await signal.wait(WAIT_SECONDS)
         return self.state is COMMITTED
 
@@ -95,6 +105,8 @@ class Transaction:
         if session is None or event is None:
             raise InvalidOptionError("commit", EXPECTED, given)
         self._place = session.get_nested_transaction() or session.get_transaction()
+        if self._place is None:
+            self._idle = session
         # One listener for all calls of a session, and it stays: SQLAlchemy cannot take one away
         # while it tells of an event, and that is when it would have to be.
         if WATCHED not in session.info:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import _events, _results, _trace
-from ._delivery_ticket import DEAD, PLANNED, WAIT_SECONDS, DeliveryTicket
+from ._delivery_ticket import DEAD, DIED, PLANNED, WAIT_SECONDS, DeliveryTicket
 from ._envelope import Envelope
 from ._outcome import Outcome
 from ._retry_codec import options_for
@@ -103,6 +103,8 @@ class Deliveries:
         if first.state in LIVE:  # it may die yet
             alive = (first.alive_until or 0.0) - self.dispatch.clock.now()
             return self._later(envelope, max(alive, 0.0) + BEHIND_SECONDS)
+        if first.state == DIED:  # it did between the look at it and the claim
+            return self._later(envelope, WAIT_SECONDS)
         # It may have died between the end of the attempt and telling the engine of the next.
         try:
             plan = await self.dispatch.ask_here(

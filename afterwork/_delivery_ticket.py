@@ -72,6 +72,11 @@ class DeliveryTicket(JobTicket):
         self._mark = run_id()
 
     @property
+    def comes_again(self) -> bool:
+        """The engine has it."""
+        return True
+
+    @property
     def crashes(self) -> int:
         """How many of the attempts before this one ended with their process."""
         return self.envelope.crashes + self.earlier_attempts + 1 - self.envelope.attempt

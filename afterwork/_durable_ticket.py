@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 from . import _events
-from ._commit import COMMITTED, ROLLED_BACK, Transaction
+from ._commit import ROLLED_BACK, Transaction
 from ._ticket import ELSEWHERE, Plain
 
 TYPE_CHECKING = False
@@ -71,9 +71,7 @@ class DurableTicket(Plain):
     @property
     def ready(self) -> bool:
         """Whether it may be written now, before the response."""
-        return self.state is NEW and (
-            self.transaction is None or self.transaction.state is COMMITTED
-        )
+        return self.state is NEW and (self.transaction is None or self.transaction.counts())
 
     @property
     def admitted(self) -> bool:
@@ -91,9 +89,18 @@ class DurableTicket(Plain):
         loop = self.dispatch.running_loop()
         if self.transaction is not None and not await self.transaction.decided(loop):
             self.state = DROPPED
-            level = _events.DEBUG if self.transaction.state is ROLLED_BACK else _events.WARNING
-            reason = f"its transaction is {self.transaction.state}"
-            _events.emit(level, "after.withdrawn", None, job=work.title, reason=reason)
+            # Its client was told of success, so this one may be a mistake.
+            response = None if work.exchange is None else work.exchange.response()
+            told = response is not None and response.success
+            meant = self.transaction.state is ROLLED_BACK and not told
+            _events.emit(
+                _events.DEBUG if meant else _events.WARNING,
+                "after.withdrawn",
+                None,
+                job=work.title,
+                run_id=self.envelope.id,
+                reason=f"its transaction is {self.transaction.state}",
+            )
             return
         await write_all(self.dispatch, [work])
 

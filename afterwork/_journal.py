@@ -57,6 +57,8 @@ class Journal:
         self._late: list[Write[JournalTables]] = []
         """Ends that could not be written when they came."""
         self._wakers: dict[Callable[[], None], None] = {}
+        self._served = False
+        """Whether a worker has been there in this process."""
         self._limits: tuple[int, dict[str, Limits]] = (0, {})
         file = dispatch.chosen_store().shared != "process"
         self.capabilities = Capabilities(
@@ -122,7 +124,7 @@ class Journal:
     def forked(self) -> None:
         """This is a forked child: what its parent was doing is not its own."""
         self._lock = threading.Lock()
-        self._wakers = {}
+        self._wakers, self._served = {}, False
         self.commits.forked()
 
     def read(self, doing: str, call: Callable[[JournalTables], Any]) -> Any:
@@ -195,6 +197,7 @@ class Journal:
                 self._adopt(work, envelope)
         if not all(owners):
             self.wake()
+            self._say_unserved()
 
     def _take_back(self, envelopes: Sequence[Envelope], owner: str) -> None:
         def take_back(tables: JournalTables) -> None:
@@ -312,6 +315,8 @@ class Journal:
             ticket.ended(write, work)
             if ticket.following is not None or ticket.envelope.job in self.limits():
                 self.wake()
+            if ticket.following is not None:
+                self._say_unserved()
 
         self._end(ticket.write_end(work), told)
 
@@ -393,11 +398,26 @@ class Journal:
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Calls `wake` from now on."""
+        self._served = True
         self._wakers[wake] = None
 
     def unlisten(self, wake: Callable[[], None]) -> None:
         """Stops that."""
         self._wakers.pop(wake, None)
+
+    def _say_unserved(self) -> None:
+        """A call waits, and nothing in this process will ever take it out. From any thread."""
+        pipeline = self.dispatch.pipeline
+        wanted = pipeline.settings.worker is not False
+        if wanted and pipeline.worker is None and not self._served:
+            pipeline.notices.say_once(
+                "worker.missing",
+                pipeline.host.info.name,
+                "a durable call waits (delayed, tried again, or held back by a limit), and no "
+                "worker runs in this process: that takes asyncio, the lifespan, and a host that "
+                "does not freeze it. See to that, or run one beside it, afterwork worker; with "
+                "worker=False this is silent",
+            )
 
     async def serve(self, *, concurrency: int, stop: Awaitable[object]) -> None:
         """See `Engine`."""

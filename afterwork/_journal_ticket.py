@@ -77,6 +77,11 @@ class JournalTicket(Plain):
         """Its condition was met when it was written."""
         return True
 
+    @property
+    def comes_again(self) -> bool:
+        """The journal has it."""
+        return True
+
     def again(self, work: Work, delay: float, error: BaseException) -> bool:
         """The attempt failed and another is to be made: the journal keeps it until then."""
         self.following = self.envelope.again(self.journal.now() + delay)

@@ -64,6 +64,11 @@ class Plain:
         return False
 
     @property
+    def comes_again(self) -> bool:
+        """No."""
+        return False
+
+    @property
     def gone(self) -> bool:
         """No."""
         return False
@@ -147,6 +152,11 @@ class Ticket(Protocol):
     @property
     def admitted(self) -> bool:
         """Whether the work's condition (`on=`) was asked already, and met."""
+        ...
+
+    @property
+    def comes_again(self) -> bool:
+        """Whether it is run again, here or elsewhere, if it is cut: then nothing of it is lost."""
         ...
 
     @property

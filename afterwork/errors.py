@@ -80,7 +80,8 @@ class NoRequestError(AfterworkError, RuntimeError):
         super().__init__(
             "after() needs a request that is being answered, and there is none here. "
             "Wrap the app once, outermost: app = AfterMiddleware(app). "
-            "In start-up code, scripts and workers call the function directly; "
+            "In start-up code, scripts and workers call the function directly, or write down a "
+            "call of a durable job with `await after.enqueue(job, ...)`; "
             "in tests use `with afterwork.testing.scope():`."
         )
 

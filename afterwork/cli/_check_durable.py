@@ -4,9 +4,10 @@ can reach them?"""
 from __future__ import annotations
 
 from .. import _dead_letters
-from ..errors import AfterworkError
+from ..errors import AfterworkError, StoreError
 from ._dead import MOST
 from ._point import Point
+from ._times import ago
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ def points(found: Found) -> list[Point]:
         return []
     try:
         engine = found.work.engine
-        return [_kept(found, engine, count), *_letters(found)]
+        return [_kept(found, engine, count), *_overdue(found, engine), *_letters(found)]
     except AfterworkError as error:
-        return [Point("durable", "problem", str(error), ENGINE)]
+        fix = "see to the store first" if isinstance(error, StoreError) else ENGINE
+        return [Point("durable", "problem", str(error), fix)]
 
 
 def _kept(found: Found, engine: Engine, count: int) -> Point:
@@ -56,6 +58,23 @@ def _kept(found: Found, engine: Engine, count: int) -> Point:
         fix = "keep the file on a volume that comes back with its one instance, or " + ENGINE
         return Point("durable", "note", text, fix)
     return Point("durable", "ok", text)
+
+
+def _overdue(found: Found, engine: Engine) -> list[Point]:
+    """Calls that nothing but a missing or busy worker holds back."""
+    journal = found.dispatch.journal
+    if journal is None:
+        return []
+    names = [name for name in journal.job_names() if name not in journal.limits()]
+    due_at, now = journal.read("look for calls", lambda tables: (tables.due_at(names), tables.now))
+    if due_at is None or now - due_at <= (engine.capabilities.recovery_seconds or 0):
+        return []
+    text = f"calls wait that were due {ago(due_at - now)}"
+    fix = (
+        "start one that runs them: afterwork worker, or the app with its lifespan on and without "
+        "worker=False. If one runs, it has too few places: concurrency="
+    )
+    return [Point("overdue", "problem", text, fix)]
 
 
 def _letters(found: Found) -> list[Point]:

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
     for name, run, about in (
         ("list", run_list, "the newest first"),
         ("show", run_show, "all of one, with its arguments; what looks secret is hidden"),
-        ("retry", run_retry, "make new calls of them, with all their attempts before them"),
+        ("retry", run_retry, "make new calls of them, with new ids and all attempts before them"),
         ("delete", run_delete, "delete them for good"),
     ):
         action = actions.add_parser(name, help=about, description=f"Dead letters: {about}.")
@@ -123,11 +123,13 @@ def run_retry(args: argparse.Namespace, out: Output) -> int:
 
     dispatch = _existing(args)
     ids = _meant(args, dispatch)
-    revived = _run(args, revive(dispatch, ids))
+    revived = ask(args, revive(dispatch, ids))
     if out.json:
         out.document(retried=len(revived), runs=revived)
     else:
         out.line(f"{len(revived)} of {len(ids)} wait to run again")
+        for each in revived:
+            out.line(each)
     return OK if len(revived) == len(ids) else FAILED
 
 
@@ -137,7 +139,7 @@ def run_delete(args: argparse.Namespace, out: Output) -> int:
 
     dispatch = _existing(args)
     ids = _meant(args, dispatch)
-    deleted = _run(args, delete(dispatch, ids))
+    deleted = ask(args, delete(dispatch, ids))
     if out.json:
         out.document(deleted=deleted)
     else:
@@ -150,7 +152,7 @@ def run_status(args: argparse.Namespace, out: Output) -> int:
     from .._status import status_of
 
     dispatch = _existing(args)
-    status = _run(args, status_of(dispatch, args.id))
+    status = ask(args, status_of(dispatch, args.id))
     if status is None:
         raise Stop(NOT_FOUND, f"nobody knows a run {args.id!r}.")
     if out.json:
@@ -192,7 +194,7 @@ def _meant(args: argparse.Namespace, dispatch: Dispatch) -> list[str]:
     return [letter.id for letter in _all(dispatch, args.job)]
 
 
-def _run(args: argparse.Namespace, work: Coroutine[Any, Any, T]) -> T:
+def ask(args: argparse.Namespace, work: Coroutine[Any, Any, T]) -> T:
     """Asks the engine, on a loop of its own, and lets go of it."""
     import asyncio
 

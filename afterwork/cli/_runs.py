@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 from . import _app, _reading, _records
+from ._dead import ask
 from ._errors import FAILED, NOT_FOUND, OK, USAGE, Stop
 from ._options import app_options, count, duration, json_option, option, zone_option
 from ._times import zone_of
@@ -14,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .._dispatch import Dispatch
+    from .._status import RunStatus
     from .._store import RunRecord, Store
     from ._output import Output
 
@@ -45,7 +49,8 @@ def add(commands: Any) -> None:
         help="ask a run to stop",
         description="Asks a run to stop, in whichever process it is. That process sees it when it "
         "next renews the run in the store, after a third of the setting `lease` at most. An async "
-        "job is cancelled then; a sync one has to look at current_run().stop_reason.",
+        "job is cancelled then; a sync one has to look at current_run().stop_reason. A durable "
+        "call that waits is taken back: give its whole id.",
     )
     option(cancel, "--reason", metavar="TEXT", default=REASON, about="why, for the record")
     option(
@@ -109,7 +114,10 @@ def run_cancel(args: argparse.Namespace, out: Output) -> int:
     if store is None:
         raise Stop(NOT_FOUND, _none(dispatch.chosen_store()))
     dispatch.reap()  # whose process died cannot be asked any more
-    record = _records.find(store, args.id)
+    call = _durable_call(args, store)
+    if call is not None and call.state == "waiting" and _take_back(args, call, out):
+        return OK
+    record = _records.find(store, args.id) if call is None else _as_record(call)
     if not record.live:
         raise Stop(FAILED, f"run {record.id} is over: it is {record.state}.")
     if store.shared == "process":
@@ -126,6 +134,38 @@ def run_cancel(args: argparse.Namespace, out: Output) -> int:
     elif args.wait:
         out.line(f"{record.job} {record.state}  (run {record.id})")
     return FAILED if args.wait and record.live else OK
+
+
+def _durable_call(args: argparse.Namespace, store: Store) -> RunStatus | None:
+    """The durable call that is meant and not over. Only the engine knows of most of them."""
+    from .._status import status_of
+
+    dispatch: Dispatch = args.found.dispatch
+    record = store.run(args.id)
+    if (record is not None and record.live) or not any(job.policy.durable for job in dispatch.jobs):
+        return None
+    status = ask(args, status_of(dispatch, args.id))
+    return None if status is None or status.over else status
+
+
+def _take_back(args: argparse.Namespace, call: RunStatus, out: Output) -> bool:
+    """Takes back a call that waits. Returns whether it still did."""
+    dispatch: Dispatch = args.found.dispatch
+    if not ask(args, dispatch.cancel_call(call.id, args.reason)):
+        return False
+    if out.json:
+        out.document(run=_records.entry(replace(_as_record(call), state="cancelled")))
+    else:
+        out.line(f"{call.job} cancelled before it ran  (run {call.id})")
+    return True
+
+
+def _as_record(call: RunStatus) -> RunRecord:
+    from .._store import RunRecord
+
+    return RunRecord(
+        id=call.id, job=call.job or "", trigger="after", state="running", attempt=call.attempt
+    )
 
 
 def _store(args: argparse.Namespace) -> Store:

@@ -87,6 +87,62 @@ def test_dead_letters_are_retried_and_deleted(durable: Shell) -> None:
     assert durable("dead", "retry", "--all").out.startswith("0 of 0")
 
 
+def test_a_retried_one_says_its_new_id_and_a_call_that_waits_is_taken_back(durable: Shell) -> None:
+    ids = durable("dead", "retry", "--all").out.splitlines()[1:]
+    assert len(ids) == 2
+    assert "pay cancelled before it ran" in durable("cancel", ids[0]).out
+    taken = durable("cancel", ids[1], "--json").document["run"]
+    assert (taken["id"], taken["state"]) == (ids[1], "cancelled")
+    assert durable("status", ids[0], "--json").document["run"]["state"] == "cancelled"
+    over = durable("cancel", ids[0])
+    assert over.code == 1
+    assert "is over: it is cancelled" in over.err
+
+
+def test_a_call_that_runs_is_asked_to_end(durable: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process that died, here: so nobody answers."""
+    from afterwork import SQLiteStore
+    from tests.journal.support import add, envelope
+
+    store = SQLiteStore(durable.folder / "afterwork.db")
+    store.open()
+    add(store, envelope(1, "pay"), owner="a")
+    asked = durable("cancel", "call-0001", "--reason", "enough", "--json")
+    assert (asked.code, asked.document["run"]["state"]) == (0, "running")
+    assert store.get("stop:call-0001") == "enough"
+    add(store, envelope(2, "pay"))
+
+    async def too_late(journal: object, run_id: str) -> bool:
+        return False
+
+    monkeypatch.setattr("afterwork._journal.Journal.cancel", too_late)
+    assert "asked run call-0002 of pay to stop" in durable("cancel", "call-0002").err
+    store.close()
+
+
+def test_the_doctor_sends_nobody_to_an_engine_for_a_damaged_file(empty: Shell) -> None:
+    empty.write(DURABLE)
+    (empty.folder / "afterwork.db").write_bytes(b"no database" * 1000)
+    point = only(empty, "durable")
+    assert "the file is damaged" in point["text"]
+    assert point["fix"] == "see to the store first"
+
+
+def test_the_doctor_sees_calls_that_nobody_runs(durable: Shell) -> None:
+    from afterwork import SQLiteStore
+    from tests.journal.support import add, envelope
+
+    store = SQLiteStore(durable.folder / "afterwork.db")
+    store.open()
+    add(store, envelope(1, "pay", run_at=store.now()))
+    assert not [each for each in points(durable) if each == "overdue"]
+    add(store, envelope(2, "pay", run_at=store.now() - 120))
+    store.close()
+    point = only(durable, "overdue")
+    assert (point["verdict"], point["text"]) == ("problem", "calls wait that were due 2m ago")
+    assert "afterwork worker" in point["fix"]
+
+
 def test_status_tells_how_it_ended_and_what_it_returned(durable: Shell) -> None:
     from afterwork import SQLiteStore
 
@@ -124,6 +180,7 @@ def test_the_doctor_knows_what_calls_survive(durable: Shell) -> None:
         ("", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "note", "each instance has a file"),
         ("", {"MODAL_IS_REMOTE": "1"}, "problem", "keeps no disk"),
         ("store=Foreign()", {}, "problem", "keeps no durable calls"),
+        ("engine=ListEngine()", {}, "ok", "1 durable jobs are kept by list"),
     ],
 )
 def test_the_doctor_warns_where_replicas_share_nothing(
@@ -138,6 +195,7 @@ def test_the_doctor_warns_where_replicas_share_nothing(
         monkeypatch.setenv(name, value)
     foreign = """
 from afterwork import MemoryStore
+from tests.durable_unit.support import ListEngine
 
 class Foreign:
     shared, blocks = "network", True

@@ -327,6 +327,28 @@ async def test_a_call_whose_worker_died_runs_again_once_its_lease_is_over() -> N
     assert other.state() == ("succeeded", 2)
 
 
+async def test_a_run_that_is_seen_to_be_dead_between_look_and_claim_comes_again() -> None:
+    """As where several calls of a dead worker come back at once, and another one's claim reaps."""
+    site, other = (first := Site()), Site(of=first)
+    envelope = site.envelope()
+    await site.hang(envelope)
+    look = other.store.run
+
+    def late(run_id: str) -> Any:
+        before = look(run_id)
+        site.clock.advance(LEASE + 1)
+        other.store.reap()
+        return before
+
+    other.store.run = late  # type: ignore[method-assign]
+    waiting = await other.next(envelope)
+    assert waiting == replace(envelope, run_at=site.in_(WAIT_SECONDS))
+    del other.store.run
+    site.clock.advance(WAIT_SECONDS)
+    assert await other.run(waiting) is None
+    assert (other.attempts, other.state()) == ([2], ("succeeded", 2))
+
+
 async def test_of_two_deliveries_at_the_same_moment_one_runs() -> None:
     site, other = (first := Site()), Site(of=first)
     envelope = site.envelope(key="k")

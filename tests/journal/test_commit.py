@@ -136,6 +136,7 @@ async def test_async_sessions_and_their_registries(tmp_path: Path) -> None:
 
 async def test_one_that_is_decided_in_a_thread_wakes_who_waits(engine: Any) -> None:
     session = Session(engine)
+    insert(session)
     call = Transaction(session)
     waiting = asyncio.create_task(call.decided(here()))
     await asyncio.sleep(0)
@@ -278,12 +279,53 @@ async def test_a_commit_after_the_response_counts_too(work: Afterwork, engine: A
     """As of a framework's dependency that commits once the response is out."""
     job, seen = durable(work)
     session = Session(engine)
+    insert(session)
     await order(work, lambda: after(job, 1, commit=session) and None)
     assert seen == []
     session.commit()
     await until(lambda: seen == [1])
     await drain()
     session.close()
+
+
+async def test_a_call_after_the_commit_is_written_before_the_response(
+    work: Afterwork, engine: Any
+) -> None:
+    """The session has no transaction then, so that none could be waited for."""
+    work_off = Afterwork(store=work.store, worker=False)
+    job, _ = durable(work_off)
+    session = Session(engine)
+
+    def handler() -> None:
+        insert(session)
+        session.commit()
+        after(job, 1, commit=session)
+
+    await order(work_off, handler)
+    assert len(states(work.store)) == 1
+    session.close()
+
+
+@pytest.mark.parametrize(("status", "level"), [(200, "WARNING"), (409, "DEBUG")])
+async def test_a_call_that_is_rolled_back_is_a_warning_where_the_client_had_a_success(
+    work: Afterwork, engine: Any, caplog: Any, status: int, level: str
+) -> None:
+    """Such as one in the transaction that reading an attribute after the commit began."""
+    job, seen = durable(work)
+
+    def handler() -> None:
+        with Session(engine) as session:
+            insert(session)
+            session.commit()
+            insert(session)
+            after(job, 1, commit=session)
+
+    caplog.set_level("DEBUG", "afterwork")
+    await order(work, handler, status)
+    await drain()
+    assert seen == []
+    levels = [each.levelname for each in caplog.records if "after.withdrawn" in each.getMessage()]
+    assert levels == [level]
 
 
 async def test_a_call_whose_transaction_stays_open_is_dropped_and_said(

@@ -209,6 +209,30 @@ async def test_a_delayed_call_is_never_early_and_needs_a_worker(work: Afterwork)
     assert time.time() - before >= 0.2
 
 
+async def test_a_call_that_waits_where_no_worker_ever_was_is_said_once(
+    tmp_path: Any, caplog: Any
+) -> None:
+    """As on a server without a lifespan. Who chose `worker=False` knows it."""
+    silent = Afterwork(store=SQLiteStore(tmp_path / "a.db"), worker=False)
+    job, _ = durable(silent)
+    await order(silent, lambda: after.options(delay=60)(job, 0) and None)
+    assert events(caplog) == []
+
+    work = Afterwork(store=SQLiteStore(tmp_path / "b.db"), retry=Retry(2, delay=60))
+
+    @work.job(durable=True)
+    async def fails() -> None:
+        raise ValueError
+
+    caplog.set_level("WARNING", "afterwork")
+    await order(work, lambda: after(fails) and None)
+    await until(lambda: "worker.missing" in events(caplog))
+    assert "afterwork worker" in fields(caplog, "worker.missing")["note"]
+    await order(work, lambda: after.options(delay=60)(fails) and None)
+    assert events(caplog).count("worker.missing") == 1
+    await drain()
+
+
 async def test_without_a_worker_nothing_is_this_process(tmp_path: Any) -> None:
     work = Afterwork(store=SQLiteStore(tmp_path / "a.db"), worker=False)
     job, seen = durable(work)
@@ -284,8 +308,11 @@ async def test_what_the_deadline_cuts_runs_again(tmp_path: Any) -> None:
     assert (attempts, record.attempt) == ([1, 2], 2)
 
 
-async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any) -> None:
-    work = Afterwork(store=SQLiteStore(tmp_path / "a.db"), grace=0.02, worker=True)
+async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any, caplog: Any) -> None:
+    abandoned: list[Any] = []
+    work = Afterwork(
+        store=SQLiteStore(tmp_path / "a.db"), grace=0.02, worker=True, on_abandon=abandoned.extend
+    )
     started: list[str] = []
 
     @work.job(durable=True)
@@ -293,7 +320,11 @@ async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any) -> None:
         started.append(name)
         await asyncio.sleep(60)
 
-    app = work.wrap(answering(lambda: after(job, "request") and None))
+    def handler() -> None:
+        after(job, "request")
+        after(asyncio.sleep, 60)
+
+    app = work.wrap(answering(handler))
     async with lifespan(app):
         wire = Wire(http_scope(), [{"type": "http.request", "body": b""}])
         await app(wire.scope, wire.receive, wire.send)
@@ -302,6 +333,9 @@ async def test_what_the_shutdown_cuts_waits_for_others(tmp_path: Any) -> None:
     left = calls(work.store).values()
     assert {each.state for each in left} == {"waiting"}
     assert [(each.envelope.attempt, each.envelope.crashes) for each in left] == [(2, 1)] * 2
+    assert fields(caplog, "after.dropped")["callbacks"] == ["sleep"]
+    assert events(caplog).count("after.given_back") == 2
+    assert [run.name for run in abandoned] == ["sleep"]
     with tables(work.store) as rows:  # it has left
         assert rows._connection.execute("SELECT count(*) FROM owners").fetchone() == (0,)
 
