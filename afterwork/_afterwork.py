@@ -421,7 +421,7 @@ class Afterwork:
         """Takes back a durable call that waits: True. One that runs, in whichever process, is asked
         to end, which it sees within a third of `lease`: False. Raises `StoreError`, `EngineError`.
         """
-        return await self.dispatch.cancel_call(run_id, reason)
+        return await self.dispatch.durable.cancel(run_id, reason)
 
     async def dead_letters(
         self, *, job: str | Job[..., Any] | None = None, before: str | None = None, limit: int = 100
@@ -451,7 +451,7 @@ class Afterwork:
     def engine(self) -> Engine:
         """The engine that durable calls are given to. Raises `InvalidOptionError` where none was
         given and the store has no journal."""
-        return self.dispatch.engine
+        return self.dispatch.durable.engine
 
     @property
     def jobs(self) -> list[Job[..., Any]]:

@@ -161,10 +161,10 @@ async def _quiet(pipeline: Pipeline, worker: Worker | None, loop: Loop, seconds:
 
 async def _let_go(pipeline: Pipeline, loop: Loop) -> None:
     """Lets the journal write what is left to write, and an engine close its connections."""
-    if pipeline.dispatch is None or pipeline.dispatch.used_engine is None:
+    if pipeline.dispatch is None or pipeline.dispatch.durable.used_engine is None:
         return
     try:
-        if not await loop.limit(pipeline.dispatch.used_engine.close(), LEAVE_SECONDS):
+        if not await loop.limit(pipeline.dispatch.durable.used_engine.close(), LEAVE_SECONDS):
             _events.emit(_events.WARNING, "engine.not_closed", None, seconds=LEAVE_SECONDS)
     except Exception as error:
         _events.emit(_events.ERROR, "engine.not_closed", error)

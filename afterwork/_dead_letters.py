@@ -57,7 +57,7 @@ async def dead_letters(
 def listed(dispatch: Dispatch, job: str | None, before: str | None, limit: int) -> list[DeadLetter]:
     """The same, blocking."""
     letters: list[DeadLetter] = []
-    journal = dispatch.journal
+    journal = dispatch.durable.journal
     if journal is not None:
         calls: list[Call] = journal.read(
             "read dead letters", lambda tables: tables.calls(FAILED, job, before, limit)
@@ -76,7 +76,7 @@ def listed(dispatch: Dispatch, job: str | None, before: str | None, limit: int) 
 async def revive(dispatch: Dispatch, run_ids: Sequence[str]) -> list[str]:
     """Makes new calls of dead letters, of their own ids, and forgets them. Returns the new ids.
     Raises `StoreError`, `EngineError`."""
-    journal = dispatch.journal
+    journal = dispatch.durable.journal
     revived: list[str] = []
     if journal is not None:
         revived = await journal.revive(run_ids)
@@ -84,14 +84,14 @@ async def revive(dispatch: Dispatch, run_ids: Sequence[str]) -> list[str]:
     for letter in letters:
         if letter.id in run_ids:
             fresh = replace(letter, id=new_run_id(), attempt=1, crashes=0, run_at=None, key=None)
-            revived += await dispatch.engine.enqueue([fresh])
+            revived += await dispatch.durable.engine.enqueue([fresh])
             await dispatch.ask_here(partial(dispatch.store().delete, PREFIX + letter.id))
     return revived
 
 
 async def delete(dispatch: Dispatch, run_ids: Sequence[str]) -> int:
     """Deletes dead letters for good. Returns how many. Raises `StoreError`."""
-    journal = dispatch.journal
+    journal = dispatch.durable.journal
     count = 0 if journal is None else await journal.bury(run_ids)
 
     def delete_notes() -> int:

@@ -13,6 +13,7 @@ from contextvars import copy_context
 from . import _check, _closing, _events, _kinds, _report, _slots
 from ._callback_ticket import CallbackTicket
 from ._current import current_exchange
+from ._durable_calls import DurableCalls
 from ._instants import second_after
 from ._job_ticket import STOP_PREFIX, JobTicket
 from ._jobs import Jobs
@@ -24,7 +25,6 @@ from ._queue import Queue
 from ._run import Run
 from ._threadless import new_keeper
 from ._work import DONE, Work
-from .errors import InvalidOptionError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,16 +33,11 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from ._clock import Clock
-    from ._deliveries import Deliveries
-    from ._durable_ticket import DurableTicket
-    from ._engine import Engine
     from ._envelope import Envelope
     from ._job import Job
-    from ._journal import Journal
     from ._loop import Loop
     from ._notices import Notices
     from ._occurrence import Trigger
-    from ._options import Options
     from ._pipeline import Pipeline
     from ._store import RunRecord, Store
 
@@ -67,8 +62,7 @@ class Dispatch:
         self._kept: dict[JobTicket, None] = {}
         self._stores = OpenStore(settings.store, self.jobs)
         self._host_name: str | None = None
-        self._engine: Engine | None = None
-        self._journal: Journal | None = None
+        self.durable = DurableCalls(self)
         pipeline.ticket_for = CallbackTicket(self).give_to
         pipeline.dispatch = self
 
@@ -138,98 +132,6 @@ class Dispatch:
     def ticket(self, job: Job[..., Any]) -> JobTicket:
         """The ticket of a run that `after(job)` asked for."""
         return JobTicket(self, job, Occurrence("after"))
-
-    def durable_ticket(
-        self,
-        job: Job[..., Any],
-        options: Options,
-        merged: Options,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> DurableTicket:
-        """The ticket of a durable call that a request makes."""
-        from ._durable_call import make_envelope
-        from ._durable_ticket import DurableTicket
-
-        envelope = make_envelope(self, job, options, args, kwargs)
-        return DurableTicket(self, job, envelope, options.commit)
-
-    async def enqueue(
-        self,
-        job: Job[..., Any],
-        options: Options,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> str:
-        """Writes a durable call down now; returns the id of its run."""
-        from ._durable_call import make_envelope
-
-        if options.commit is not None:
-            expected = "left out: call enqueue() after the commit, or give connection="
-            raise InvalidOptionError("commit", expected, options.commit)
-        envelope = make_envelope(self, job, options, args, kwargs)
-        ids = await self.engine.enqueue([envelope], connection=options.connection)
-        return ids[0]
-
-    @property
-    def engine(self) -> Engine:
-        """What durable calls are given to: the app's own choice, or the journal of its store."""
-        if self._engine is None:
-            engine = self.pipeline.settings.engine or self.journal
-            if engine is None:
-                raise InvalidOptionError(
-                    "engine",
-                    "given, or the store be a SQLiteStore or a MemoryStore: "
-                    f"{type(self.chosen_store()).__name__} keeps no durable calls",
-                    None,
-                )
-            engine.bind(self.deliveries.run)
-            self._engine = engine
-        return self._engine
-
-    @property
-    def deliveries(self) -> Deliveries:
-        """What runs that which an engine delivers."""
-        from ._deliveries import Deliveries
-
-        return Deliveries(self)
-
-    @property
-    def used_engine(self) -> Engine | None:
-        """The engine, if anything has been given to it."""
-        return self._engine
-
-    def chosen_engine(self) -> Engine | None:
-        """The engine, or None where the app has none and its store keeps no journal."""
-        return None if self.pipeline.settings.engine is None else self.engine
-
-    @property
-    def journal(self) -> Journal | None:
-        """The journal of the app's store; None with another engine, and where it keeps none."""
-        if self._journal is None and self.pipeline.settings.engine is None:
-            from ._journal import Journal
-
-            if hasattr(self.chosen_store(), "journal"):
-                self._journal = Journal(self)
-        return self._journal
-
-    async def write(self, works: list[Work], envelopes: list[Envelope]) -> None:
-        """Gives the durable calls of a request to the engine, all or none where it can."""
-        engine = self.engine
-        journal = self.journal
-        if journal is not None:
-            await journal.write(works, envelopes)
-            return
-        connections = {id(each.options.connection): each.options.connection for each in works}
-        for connection in connections.values():
-            some = [
-                (work, envelope)
-                for work, envelope in zip(works, envelopes, strict=True)
-                if work.options.connection is connection
-            ]
-            ids = await engine.enqueue([each for _, each in some], connection=connection)
-            for (work, _), run_id in zip(some, ids, strict=True):
-                work.id = run_id  # another's, where its key kept this one out
 
     def order(
         self,
@@ -452,13 +354,6 @@ class Dispatch:
         for ticket in list(self._kept):
             if ticket.job.name == job:
                 ticket.renew()
-
-    async def cancel_call(self, run_id: str, reason: str) -> bool:
-        """Takes back a durable call that waits; asks one that runs to end."""
-        if await self.engine.cancel(run_id):
-            return True
-        await self.ask_here(lambda: self.cancel(run_id, reason))
-        return False
 
     def cancel(self, run_id: str, reason: str) -> None:
         """Asks a run to end, in whichever process it is. That process sees it when it next renews

@@ -37,7 +37,7 @@ def make_envelope(
         if name in options.given:
             expected = f"left out for a durable call; give it to the job {job.name!r}"
             raise InvalidOptionError(name, expected, options.given[name])
-    engine = dispatch.engine
+    engine = dispatch.durable.engine
     check(engine, job, options)
     payload = job.codec.encode(args, kwargs)
     most = dispatch.pipeline.settings.max_payload

@@ -117,7 +117,7 @@ async def write_all(dispatch: Dispatch, works: list[Work]) -> None:
     for ticket in tickets:
         ticket.state = WRITING
     try:
-        await dispatch.write(works, [ticket.envelope for ticket in tickets])
+        await dispatch.durable.write(works, [ticket.envelope for ticket in tickets])
     except BaseException:
         for ticket in tickets:
             ticket.state = REFUSED

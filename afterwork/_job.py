@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
     from ._codec import Codec
+    from ._durable_calls import DurableCalls
     from ._job_policy import JobPolicy
     from ._schedule import Schedule
     from ._ticket import Ticket
@@ -27,25 +28,9 @@ if TYPE_CHECKING:
             """The ticket of a call of a job."""
             ...
 
-        def durable_ticket(
-            self,
-            job: Job[..., Any],
-            options: Options,
-            merged: Options,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-        ) -> Ticket:
-            """The ticket of a call that is to be written down."""
-            ...
-
-        async def enqueue(
-            self,
-            job: Job[..., Any],
-            options: Options,
-            args: tuple[Any, ...],
-            kwargs: dict[str, Any],
-        ) -> str:
-            """Writes a call down now."""
+        @property
+        def durable(self) -> DurableCalls:
+            """Who writes calls of durable jobs down."""
             ...
 
     class Base(Generic[P, R]):
@@ -148,7 +133,7 @@ class Job(Base["P", "R"]):
         if "commit" in kwargs and not self.codec.takes("commit"):
             options = Options(**options.given, commit=kwargs.pop("commit"))
         merged = self._merged(options)
-        return self.fn, merged, self._callers.durable_ticket(self, options, merged, args, kwargs)
+        return self.fn, merged, self._callers.durable.ticket(self, options, args, kwargs)
 
     async def __afterwork_enqueue__(
         self, options: Options, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -163,7 +148,7 @@ class Job(Base["P", "R"]):
             if name in options.given:
                 expected = "left out: enqueue() waits for no response"
                 raise InvalidOptionError(name, expected, options.given[name])
-        return await self._callers.enqueue(self, options, args, kwargs)
+        return await self._callers.durable.enqueue(self, options, args, kwargs)
 
     def _merged(self, options: Options) -> Options:
         if not options.given:

@@ -35,7 +35,7 @@ class Worker:
     ) -> None:
         import asyncio
 
-        self.engine = dispatch.engine
+        self.engine = dispatch.durable.engine
         self.concurrency = concurrency
         self._pipeline = dispatch.pipeline
         self._patient = patient
@@ -139,7 +139,7 @@ def _is_wanted(dispatch: Dispatch) -> bool:
 def refusal(dispatch: Dispatch, loop: Loop) -> str | None:
     """Why no worker can run in this web process, or None. Raises what the engine's own property
     raises."""
-    host, engine = dispatch.pipeline.host, dispatch.engine
+    host, engine = dispatch.pipeline.host, dispatch.durable.engine
     if engine.capabilities.mode == "push":
         return push_note(engine.name)
     if host.info.mode != "detached" or not host.info.lifespan_is_process:

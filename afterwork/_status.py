@@ -96,7 +96,7 @@ async def status_of(dispatch: Dispatch, run_id: str) -> RunStatus | None:
     call, record, result = await dispatch.ask_here(lambda: _look(dispatch, run_id))
     if call is not None:
         return _of_call(call, record)
-    engine = dispatch.chosen_engine()
+    engine = dispatch.durable.chosen_engine()
     known = None if engine is None else await engine.status(run_id)
     if record is None:
         if known is None:
@@ -123,7 +123,7 @@ async def status_of(dispatch: Dispatch, run_id: str) -> RunStatus | None:
 
 def _look(dispatch: Dispatch, run_id: str) -> tuple[Call | None, RunRecord | None, str | None]:
     store = dispatch.store()
-    journal = dispatch.journal
+    journal = dispatch.durable.journal
     call = None
     if journal is not None:
         call = journal.read("read a call", lambda tables: tables.find(run_id))

@@ -32,7 +32,7 @@ NAME = "work"
 async def answer(dispatch: Dispatch, request: TriggerRequest, deadline: float | None) -> Answer:
     """Runs the call that the request delivers, until `deadline` by the monotonic clock. Raises
     `Refused` where the app has no engine that could call."""
-    engine = dispatch.chosen_engine()
+    engine = dispatch.durable.chosen_engine()
     if engine is None:
         dispatch.notices.say_each_minute(
             "trigger.unknown_job",
@@ -44,7 +44,7 @@ async def answer(dispatch: Dispatch, request: TriggerRequest, deadline: float | 
         envelope = Envelope.from_json(request.body)
     except PayloadError as error:
         return _bad_message(dispatch, request, error)
-    following = await dispatch.deliveries.run(envelope, deadline=deadline)
+    following = await dispatch.durable.deliveries.run(envelope, deadline=deadline)
     if following is None:
         return Answer(200, "ok", run_id=envelope.id)
     try:

@@ -142,6 +142,8 @@ class Proxy:
         self._target = (parts.hostname or "127.0.0.1", parts.port or default_port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
+        self._lock = threading.Lock()
+        self._over = False
         self._dead = threading.Event()
         self._refusing = threading.Event()
         self.port: int = self._listener.getsockname()[1]
@@ -153,6 +155,8 @@ class Proxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._over = True
         # Waking who waits in accept() needs more than closing.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -160,13 +164,14 @@ class Proxy:
 
     def cut(self) -> None:
         """Ends all connections; new ones are taken."""
-        for end in self._ends:
+        with self._lock:
+            ends, self._ends = self._ends, []
+        for end in ends:
             try:
                 end.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # it was over
             end.close()
-        self._ends.clear()
 
     def refuse(self) -> None:
         """Ends all connections, and those that come, until `accept`."""
@@ -185,14 +190,24 @@ class Proxy:
         while True:
             try:
                 near, _ = self._listener.accept()
-                if self._refusing.is_set():
-                    near.close()
-                    continue
-                far = socket.create_connection(self._target, PATIENCE)
             except OSError:
                 return
+            if self._refusing.is_set():
+                near.close()
+                continue
+            try:
+                far = socket.create_connection(self._target, PATIENCE)
+            except OSError:
+                near.close()
+                return
             far.settimeout(None)
-            self._ends += near, far
+            with self._lock:
+                if not self._over:
+                    self._ends += near, far
+            if self._over:  # it came in the last moment
+                near.close()
+                far.close()
+                return
             for source, sink in ((near, far), (far, near)):
                 threading.Thread(target=self._carry, args=(source, sink), daemon=True).start()
 

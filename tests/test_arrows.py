@@ -64,7 +64,7 @@ LADDER = [
     {"_journal_writes"},
     {"_dead_letters", "_journal_ticket", "_journal_worker"},
     {"_hold", "_deliveries", "_journal"},
-    {"_pipeline"},
+    {"_pipeline", "_durable_calls"},
     {"_dispatch"},
     {"_due", "_callers", "_housekeeping", "_once", "_serve", "_serving", "_status"},
     {"_health", "_arguments", "_answers"},

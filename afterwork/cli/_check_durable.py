@@ -46,7 +46,7 @@ def _kept(found: Found, engine: Engine, count: int) -> Point:
         fix = "Afterwork(store='sqlite:///afterwork.db') for one machine; for several " + ENGINE
         return Point("durable", "problem", text, fix)
     host = dispatch.pipeline.host.info
-    alone = dispatch.journal is not None
+    alone = dispatch.durable.journal is not None
     if alone and (host.mode != "detached" or not host.lifespan_is_process):
         text += f". But the host {host.name!r} keeps no disk and runs nothing in the background"
         return Point("durable", "problem", text, ENGINE)
@@ -62,7 +62,7 @@ def _kept(found: Found, engine: Engine, count: int) -> Point:
 
 def _overdue(found: Found, engine: Engine) -> list[Point]:
     """Calls that nothing but a missing or busy worker holds back."""
-    journal = found.dispatch.journal
+    journal = found.dispatch.durable.journal
     if journal is None:
         return []
     names = [name for name in journal.job_names() if name not in journal.limits()]

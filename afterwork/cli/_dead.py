@@ -204,7 +204,7 @@ def ask(args: argparse.Namespace, work: Coroutine[Any, Any, T]) -> T:
         try:
             return await work
         finally:
-            engine = dispatch.used_engine
+            engine = dispatch.durable.used_engine
             if engine is not None:
                 await engine.close()
 

@@ -151,7 +151,7 @@ def _durable_call(args: argparse.Namespace, store: Store) -> RunStatus | None:
 def _take_back(args: argparse.Namespace, call: RunStatus, out: Output) -> bool:
     """Takes back a call that waits. Returns whether it still did."""
     dispatch: Dispatch = args.found.dispatch
-    if not ask(args, dispatch.cancel_call(call.id, args.reason)):
+    if not ask(args, dispatch.durable.cancel(call.id, args.reason)):
         return False
     if out.json:
         out.document(run=_records.entry(replace(_as_record(call), state="cancelled")))

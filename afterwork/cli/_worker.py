@@ -111,7 +111,7 @@ def _engine(found: Found) -> Engine:
             f"no job of {found.target} is durable, so no call would ever come.\n"
             "Register one so: @work.job(durable=True)",
         )
-    engine = dispatch.engine
+    engine = dispatch.durable.engine
     if engine.capabilities.mode == "push":
         raise Stop(USAGE, f"there is nothing to do for a worker: {push_note(engine.name)}")
     return engine

@@ -64,7 +64,7 @@ def states(store: Any) -> dict[str, str]:
 
 
 def journal_of(work: Afterwork) -> Journal:
-    journal = work.dispatch.journal
+    journal = work.dispatch.durable.journal
     assert journal is not None
     return journal
 
