@@ -161,13 +161,17 @@ async def _quiet(pipeline: Pipeline, worker: Worker | None, loop: Loop, seconds:
 
 async def _let_go(pipeline: Pipeline, loop: Loop) -> None:
     """Lets the journal write what is left to write, and an engine close its connections."""
-    if pipeline.dispatch is None or pipeline.dispatch.durable.used_engine is None:
+    dispatch = pipeline.dispatch
+    engine = None if dispatch is None else dispatch.durable.used_engine
+    if engine is None:
         return
     try:
-        if not await loop.limit(pipeline.dispatch.durable.used_engine.close(), LEAVE_SECONDS):
-            _events.emit(_events.WARNING, "engine.not_closed", None, seconds=LEAVE_SECONDS)
+        closed = await loop.limit(engine.close(), LEAVE_SECONDS)
     except Exception as error:
         _events.emit(_events.ERROR, "engine.not_closed", error)
+        return
+    if not closed:
+        _events.emit(_events.WARNING, "engine.not_closed", None, seconds=LEAVE_SECONDS)
 
 
 async def _flush(pipeline: Pipeline, loop: Loop) -> None:

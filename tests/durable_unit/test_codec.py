@@ -349,6 +349,7 @@ def test_functions_in_c() -> None:
     with pytest.raises(PayloadError, match="argument 2 must be"):
         Codec(max).encode((1, object()), {})
     assert not Codec(max).takes("key")
+    assert Codec(max).names == []
     assert Codec(takes_all).takes("order")
     assert not Codec(takes_all).takes("nothing")
     assert Codec(max).classes == {}

@@ -386,3 +386,11 @@ def test_django_by_its_alias(tmp_path: Path) -> None:
 
 def test_events_say_nothing_of_what_was_rolled_back(caplog: Any) -> None:
     assert events(caplog) == []
+
+
+async def test_enqueue_knows_no_commit() -> None:
+    """It writes at once, so there is nothing that it could wait for."""
+    work = Afterwork(store="memory:")
+    job, _ = durable(work)
+    with pytest.raises(InvalidOptionError, match="call enqueue\\(\\) after the commit"):
+        await after.options(commit="default").enqueue(job, 1)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 
-from afterwork import Afterwork, SQLiteStore, after
+from afterwork import Afterwork, SQLiteStore, _closing, after
+from afterwork._loop import current_loop
+from afterwork.testing import MemoryEngine
 from tests.journal.support import durable, states
 from tests.support import PATIENCE, Wire, answering, http_scope
 
@@ -50,3 +53,35 @@ def test_a_request_that_is_cancelled_on_trio_leaves_nothing(tmp_path: Path) -> N
 
     trio.run(main)
     assert (wire.messages, seen, states(work.store)) == ([], [], {})
+
+
+def test_an_engine_that_cannot_be_closed_holds_nobody_up_on_trio(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(MemoryEngine):
+        async def close(self) -> None:
+            await trio.sleep(PATIENCE)
+
+    monkeypatch.setattr(_closing, "LEAVE_SECONDS", 0.01)
+    work = Afterwork(store="memory:", engine=Stuck())
+    assert work.engine.name == "memory"
+
+    async def main() -> None:
+        loop = current_loop()
+        assert loop is not None
+        await _closing.close(work.pipeline, loop, 1)
+
+    trio.run(main)
+    assert "engine.not_closed seconds=0.01" in caplog.text
+
+
+def test_a_signal_that_is_set_on_trio_itself() -> None:
+    async def main() -> None:
+        loop = current_loop()
+        assert loop is not None
+        signal = loop.signal()
+        signal.set_here()
+        with trio.fail_after(PATIENCE):
+            await signal.reached()
+
+    trio.run(main)
